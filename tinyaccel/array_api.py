@@ -1,0 +1,252 @@
+"""Default kernels for any library that follows the Python Array API standard (2023.12).
+
+`kernels(xp)` returns a kernel by op name, written in nothing but `xp`'s standard functions and
+never changing an array in place, so the same lines serve NumPy, CuPy, JAX under trace, and a
+backend that nobody here has heard of. They aim at being right and short; a backend replaces the
+ones that matter to it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import product
+from types import ModuleType
+from typing import Any, TypeAlias
+
+from tinyaccel import shapes
+from tinyaccel.dtypes import DType, bfloat16, float16, float32, int32, uint32
+from tinyaccel.op import Kernel
+
+Array: TypeAlias = Any  # whatever xp's arrays are
+LOW_PRECISION = (float16, bfloat16)
+
+
+def in_float32(kernel: Kernel, xp: ModuleType) -> Kernel:
+    """`kernel` for float16 and bfloat16: computed in float32 and rounded once, at the end."""
+    low = [d.numpy for d in LOW_PRECISION]
+
+    def widened(*arrays: Array, **attrs: Any) -> Array:
+        narrow = next(a.dtype for a in arrays if a.dtype in low)
+        wide = [xp.astype(a, float32.numpy) if a.dtype in low else a for a in arrays]
+        out = kernel(*wide, **attrs)
+        return xp.astype(out, narrow) if out.dtype == float32.numpy else out
+
+    return widened
+
+
+# Threefry. Only operators, so that NumPy arrays, device arrays and Tensors all go through it.
+
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+
+
+def threefry2x32(key0: Any, key1: Any, x0: Any, x1: Any) -> tuple[Any, Any]:
+    """Threefry-2x32 with 20 rounds: two random uint32 words for the counter (x0, x1).
+
+    All four are uint32 and may be arrays of one shape. J. Salmon et al., "Parallel random
+    numbers: as easy as 1, 2, 3", SC 2011.
+    """
+    keys = (key0, key1, key0 ^ key1 ^ 0x1BD11BDA)
+    x0, x1 = x0 + keys[0], x1 + keys[1]
+    for group in range(5):
+        for rotation in _ROTATIONS[group % 2]:
+            x0 = x0 + x1
+            x1 = ((x1 << rotation) | (x1 >> (32 - rotation))) ^ x0
+        x0 = x0 + keys[(group + 1) % 3]
+        x1 = x1 + (keys[(group + 2) % 3] + (group + 1))
+    return x0, x1
+
+
+def pad_axis(xp: ModuleType, x: Array, axis: int, widths: tuple[int, int, int], value: Any) -> Array:
+    """`x` with `low` values before, `high` after, and `interior` between neighbours on an axis."""
+    low, high, interior = widths
+
+    def fill(shape: shapes.Shape, count: int, at: int) -> Array:
+        return xp.full((*shape[:at], count, *shape[at + 1 :]), value, dtype=x.dtype)
+
+    n = x.shape[axis]
+    if interior and n > 1:
+        spread = xp.expand_dims(x, axis=axis + 1)
+        spread = xp.concat([spread, fill(spread.shape, interior, axis + 1)], axis=axis + 1)
+        x = xp.reshape(spread, (*x.shape[:axis], n * (interior + 1), *x.shape[axis + 1 :]))
+        x = x[(slice(None),) * axis + (slice(0, n * (interior + 1) - interior),)]
+    parts = [fill(x.shape, low, axis)] * bool(low) + [x] + [fill(x.shape, high, axis)] * bool(high)
+    return xp.concat(parts, axis=axis) if len(parts) > 1 else x
+
+
+def window_slices(
+    kernel: tuple[int, int], out: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
+) -> list[tuple[slice, slice]]:
+    """For each place in a window, row by row, the slices of all pixels that fall on it."""
+    return [
+        tuple(  # type: ignore[misc]  # mypy can't count the two axes
+            slice(i * d, i * d + s * (o - 1) + 1, s)
+            for i, o, s, d in zip(place, out, stride, dilation, strict=True)
+        )
+        for place in product(range(kernel[0]), range(kernel[1]))
+    ]
+
+
+@cache
+def kernels(xp: ModuleType) -> dict[str, Kernel]:
+    """The default kernels over the array namespace `xp`, by op name."""
+    low = [d.numpy for d in LOW_PRECISION]
+
+    def cast(x: Array, dtype: DType) -> Array:
+        """float to int saturates and NaN becomes 0; int to int wraps; to bool means != 0."""
+        if x.dtype == dtype.numpy:
+            return x
+        if dtype.kind == "bool":
+            return x != 0
+        if x.dtype in low:
+            x = xp.astype(x, float32.numpy)
+        if not (dtype.is_integer and xp.isdtype(x.dtype, "real floating")):
+            return xp.astype(x, dtype.numpy)
+        # The limits as floats of x's own dtype: 2**31 is exact in each of them, 2**31 - 1 isn't.
+        over = x >= float(dtype.max + 1)
+        under = x < float(dtype.min)
+        inside = xp.astype(xp.where(over | under | xp.isnan(x), xp.zeros_like(x), x), dtype.numpy)
+        whole = xp.full_like(inside, dtype.max)
+        return xp.where(over, whole, xp.where(under, xp.full_like(inside, dtype.min), inside))
+
+    def remainder(a: Array, b: Array) -> Array:
+        """Python's %: the sign of b. Integers modulo 0 give 0, floats NaN."""
+        if xp.isdtype(a.dtype, "real floating"):
+            return xp.remainder(a, b)
+        zero = b == 0
+        return xp.where(zero, xp.zeros_like(a), xp.remainder(a, xp.where(zero, b + 1, b)))
+
+    def total(x: Array, *, axis: shapes.Shape, keepdims: bool) -> Array:
+        return xp.sum(x, axis=axis, keepdims=keepdims, dtype=x.dtype)
+
+    def argmax(x: Array, *, axis: int, keepdims: bool) -> Array:
+        return xp.astype(xp.argmax(x, axis=axis, keepdims=keepdims), int32.numpy)
+
+    def pad(x: Array, *, widths: Sequence[tuple[int, int, int]], value: Any) -> Array:
+        for axis, width in enumerate(widths):
+            x = pad_axis(xp, x, axis, width, value)
+        return x
+
+    def slice_(x: Array, *, starts: Any, stops: Any, steps: Any) -> Array:
+        return x[tuple(map(slice, starts, stops, steps))]
+
+    def scatter_add(x: Array, indices: Array, updates: Array, *, axis: int) -> Array:
+        """A comparison with every place: quadratic, but no in-place write and one result."""
+        last = [xp.moveaxis(a, axis, -1) for a in (x, indices, updates)]
+        n = x.shape[axis]
+        index = xp.where(last[1] < 0, last[1] + n, last[1])
+        places = xp.arange(n, dtype=index.dtype)
+        hit = xp.expand_dims(index, axis=-1) == places
+        added = xp.where(hit, xp.expand_dims(last[2], axis=-1), xp.zeros((), dtype=x.dtype))
+        out = last[0] + xp.sum(added, axis=-2, dtype=x.dtype)
+        return xp.moveaxis(out, -1, axis)
+
+    def matmul(a: Array, b: Array, *, precision: str) -> Array:
+        return xp.matmul(a, b)
+
+    def unfold(x: Array, *, kernel: Any, stride: Any, dilation: Any) -> Array:
+        none = ((0, 0), (0, 0))
+        out = shapes.window2d(x.shape[2:], kernel, stride, none, dilation, "unfold")
+        places = [x[:, :, r, c] for r, c in window_slices(kernel, out, stride, dilation)]
+        return xp.reshape(xp.stack(places, axis=2), (*x.shape[:2], *kernel, *out))
+
+    def fold(u: Array, *, size: Any, stride: Any, dilation: Any) -> Array:
+        kernel, out = u.shape[2:4], u.shape[4:6]
+        result = xp.zeros((*u.shape[:2], *size), dtype=u.dtype)
+        for (i, j), (rows, columns) in zip(
+            product(range(kernel[0]), range(kernel[1])),
+            window_slices(kernel, out, stride, dilation),
+            strict=True,
+        ):
+            part = u[:, :, i, j]
+            for axis, (s, n) in enumerate(zip((rows, columns), size, strict=True), start=2):
+                part = pad_axis(xp, part, axis, (s.start, n - s.stop, s.step - 1), 0)
+            result = result + part
+        return result
+
+    def spatial_pad(x: Array, padding: shapes.Padding) -> Array:
+        return pad(x, widths=((0, 0, 0), (0, 0, 0), *((p[0], p[1], 0) for p in padding)), value=0)
+
+    def columns(x: Array, kernel: Any, groups: int, at: Any) -> tuple[Array, Any]:
+        """The windows of `x` as matrices (N, groups, C/groups*kh*kw, OH*OW), and (OH, OW)."""
+        u = unfold(spatial_pad(x, at["padding"]), kernel=kernel, stride=at["stride"],
+                   dilation=at["dilation"])  # fmt: skip
+        depth = x.shape[1] // groups * math.prod(kernel)
+        return xp.reshape(u, (x.shape[0], groups, depth, math.prod(u.shape[4:]))), u.shape[4:]
+
+    def conv2d(x: Array, weight: Array, *, groups: int, precision: str, **at: Any) -> Array:
+        cols, out = columns(x, weight.shape[2:], groups, at)
+        k = weight.shape[0]
+        w = xp.reshape(weight, (groups, k // groups, cols.shape[2]))
+        return xp.reshape(xp.matmul(w, cols), (x.shape[0], k, *out))
+
+    def conv2d_weight_grad(
+        g: Array, x: Array, *, kernel: Any, groups: int, precision: str, **at: Any
+    ) -> Array:
+        cols, _ = columns(x, kernel, groups, at)
+        n, k = g.shape[:2]
+        rows = xp.reshape(g, (n, groups, k // groups, math.prod(g.shape[2:])))
+        # One product over batch and pixels at once: (groups, K/groups, N*P) @ (groups, N*P, D).
+        depth = cols.shape[2]
+        rows = xp.reshape(xp.permute_dims(rows, (1, 2, 0, 3)), (groups, k // groups, -1))
+        cols = xp.reshape(xp.permute_dims(cols, (1, 0, 3, 2)), (groups, -1, depth))
+        return xp.reshape(xp.matmul(rows, cols), (k, x.shape[1] // groups, *kernel))
+
+    def conv2d_input_grad(
+        g: Array, weight: Array, *, size: Any, groups: int, precision: str, **at: Any
+    ) -> Array:
+        n, k = g.shape[:2]
+        c, kernel = weight.shape[1] * groups, weight.shape[2:]
+        w = xp.reshape(weight, (groups, k // groups, weight.shape[1] * math.prod(kernel)))
+        rows = xp.reshape(g, (n, groups, k // groups, math.prod(g.shape[2:])))
+        cols = xp.matmul(xp.permute_dims(w, (0, 2, 1)), rows)
+        u = xp.reshape(cols, (n, c, *kernel, *g.shape[2:]))
+        (top, bottom), (left, right) = at["padding"]
+        padded = (size[0] + top + bottom, size[1] + left + right)
+        out = fold(u, size=padded, stride=at["stride"], dilation=at["dilation"])
+        return out[:, :, top : top + size[0], left : left + size[1]]
+
+    def random_bits(state: Array, *, shape: shapes.Shape) -> Array:
+        n = math.prod(shape)
+        counter = xp.arange((n + 1) // 2, dtype=uint32.numpy)
+        words = threefry2x32(state[0], state[1], counter, xp.zeros_like(counter) + state[2])
+        return xp.reshape(xp.reshape(xp.stack(words, axis=-1), (-1,))[:n], shape)
+
+    same: tuple[str, ...] = (
+        "abs", "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tanh", "floor",
+        "pow", "maximum", "minimum", "equal", "less", "less_equal", "where",
+        "bitwise_and", "bitwise_or", "bitwise_xor", "take_along_axis", "max", "flip",
+    )  # fmt: skip
+    named: dict[str, Callable[..., Array]] = {n: getattr(xp, n) for n in same if hasattr(xp, n)}
+    return named | {
+        "neg": xp.negative,
+        "relu": lambda x: xp.maximum(x, xp.zeros((), dtype=x.dtype)),
+        "add": xp.add,
+        "sub": xp.subtract,
+        "mul": xp.multiply,
+        "div": xp.divide,
+        "remainder": remainder,
+        "shift_left": xp.bitwise_left_shift,
+        "shift_right": xp.bitwise_right_shift,
+        "astype": lambda x, *, dtype: cast(x, dtype),
+        "sum": total,
+        "argmax": argmax,
+        "reshape": lambda x, *, shape: xp.reshape(x, shape),
+        "permute_dims": lambda x, *, axes: xp.permute_dims(x, axes),
+        "broadcast_to": lambda x, *, shape: xp.broadcast_to(x, shape),
+        "pad": pad,
+        "slice": slice_,
+        "concat": lambda *xs, axis: xp.concat(xs, axis=axis),
+        "scatter_add": scatter_add,
+        "matmul": matmul,
+        "unfold": unfold,
+        "fold": fold,
+        "conv2d": conv2d,
+        "conv2d_weight_grad": conv2d_weight_grad,
+        "conv2d_input_grad": conv2d_input_grad,
+        "arange": lambda *, start, stop, step, dtype: xp.arange(
+            start, stop, step, dtype=dtype.numpy
+        ),
+        "random_bits": random_bits,
+    }

@@ -1,0 +1,2 @@
+"""jit"""
+def jit(fn): return fn

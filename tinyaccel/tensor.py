@@ -1,0 +1,664 @@
+"""Tensor, and `apply`: the one door through which every op goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyaccel import array_api, dtypes, shapes
+from tinyaccel.backend import DEFAULT_DEVICE, Device, get_device
+from tinyaccel.contexts import setting
+from tinyaccel.dtypes import DType, Scalar
+from tinyaccel.errors import (
+    DeviceError,
+    DTypeError,
+    GradientError,
+    ShapeError,
+    TinyaccelError,
+    TraceError,
+)
+from tinyaccel.op import OPS, Op, Spec
+from tinyaccel.tape import GRAD_MODE, Node, walk
+from tinyaccel.trace import TRACE, Trace, Var, leaked, refuse
+
+TensorLike: TypeAlias = "Tensor | Scalar | np.ndarray"
+DTypeLike: TypeAlias = DType | str | type | np.dtype  # type: ignore[type-arg]
+
+
+def apply(name: str, *args: TensorLike, device: Device | None = None, **attrs: Any) -> Tensor:
+    """Apply the op called `name`: cast, infer, run or trace, record.
+
+    `device` is only for ops without inputs. Raises what the op's own rules raise, `DeviceError`
+    if the inputs are on different devices.
+    """
+    op = OPS.get(name)
+    if op is None:
+        raise TinyaccelError(f"op {name!r} is unknown; tinyaccel.op.OPS lists them")
+    trace = TRACE.get()
+    inputs = _prepare_inputs(op, args, device, trace)
+    device = inputs[0].device if inputs else device or get_device(DEFAULT_DEVICE.get())
+    specs = [t.spec for t in inputs]
+    if op.prepare is not None:
+        attrs = op.prepare(*specs, **attrs)
+    spec = op.infer(*specs, **attrs)
+    if trace is not None:
+        data = trace.append(name, inputs, attrs, spec)
+    else:
+        data = _run(op, inputs, attrs, device)
+    out = Tensor._make(data, spec, device)
+    if spec.dtype.is_float and (op.vjp or op.body) and GRAD_MODE.get():
+        parents = tuple(t._node for t in inputs)
+        if any(parents):
+            saved = tuple(Tensor._make(t._data, t.spec, t.device, t._node) for t in inputs)
+            out._node = Node(op, saved, parents, attrs, (data, spec, device))
+    return out
+
+
+def _prepare_inputs(
+    op: Op, args: Sequence[TensorLike], device: Device | None, trace: Trace | None
+) -> list[Tensor]:
+    """`args` as tensors on one device, cast to the dtypes the op takes, as they are at this point."""
+    for arg in args:
+        if isinstance(arg, Tensor):
+            if device is not None and arg.device is not device:
+                raise DeviceError(
+                    f"{op.name}: tensors on {device} and {arg.device}; move one with .to(device)"
+                )
+            device = arg.device
+    device = device or get_device(DEFAULT_DEVICE.get())
+    known: list[Tensor | Scalar] = []
+    for arg in args:
+        if isinstance(arg, Tensor) or dtypes.is_scalar(arg):
+            known.append(arg)  # type: ignore[arg-type]  # narrowed by is_scalar
+        elif isinstance(arg, np.ndarray):
+            known.append(tensor(arg, device=device))
+        else:
+            raise DTypeError(
+                f"{op.name}: got {type(arg).__name__}; expected a tensor, an array or a number"
+            )
+    wanted = op.input_dtypes([k.dtype if isinstance(k, Tensor) else k for k in known])
+    result = []
+    for item, dtype in zip(known, wanted, strict=True):
+        if not isinstance(item, Tensor):
+            item = _constant(np.asarray(item).astype(dtype.numpy), dtype, device, trace)
+        elif item.dtype is not dtype:
+            item = apply("astype", item, dtype=dtype)
+        if trace is not None:
+            item = Tensor._make(trace.read(item), item.spec, item.device, trace.node(item))
+        elif isinstance(item._data, Var):
+            raise leaked(item)
+        result.append(item)
+    return result
+
+
+def _constant(
+    array: npt.NDArray[Any], dtype: DType, device: Device, trace: Trace | None
+) -> Tensor:
+    spec = Spec(array.shape, dtype)
+    if trace is not None:
+        return Tensor._make(trace.constant(array, spec), spec, device)
+    return Tensor._make(device.backend.upload(array, device), spec, device)
+
+
+def _run(op: Op, inputs: Sequence[Tensor], attrs: dict[str, Any], device: Device) -> Any:
+    low = any(t.spec.dtype in array_api.LOW_PRECISION for t in inputs)
+    kernel = device.backend.kernel(op, low)
+    if kernel is not None:
+        return kernel(*[t._data for t in inputs], **attrs)
+    assert op.body is not None
+    with setting(GRAD_MODE, False):
+        return op.body(*inputs, **attrs)._data
+
+
+def pull_back(node: Node, g: Tensor, needs: Sequence[bool]) -> Sequence[Tensor | None]:
+    """The gradients of a node's inputs, each of its input's shape and dtype, where needed."""
+    op = node.op
+    if op is None:
+        return [g]
+    if op.vjp is None:
+        return _pull_back_body(node, g, needs)
+    data, spec, device = node.out
+    out = Tensor._make(data, spec, device, node)
+    if isinstance(op.vjp, tuple):
+        grads: Sequence[Tensor | None] = [
+            rule(g, out, *node.inputs, **node.attrs) if need and rule is not None else None
+            for rule, need in zip(op.vjp, needs, strict=False)  # optional inputs may be absent
+        ]
+    else:
+        grads = op.vjp(g, out, *node.inputs, **node.attrs)
+        if len(grads) != len(node.inputs):
+            raise GradientError(
+                f"{op.name}: its vjp returned {len(grads)} gradients for {len(node.inputs)} inputs"
+            )
+    return [
+        _fit(op, grad, source) if need and grad is not None else None
+        for grad, source, need in zip(grads, node.inputs, needs, strict=True)
+    ]
+
+
+def _fit(op: Op, grad: Tensor, source: Tensor) -> Tensor:
+    """`grad` summed over what was broadcast, for the ops that broadcast; else it must fit."""
+    if op.broadcasts and grad.shape != source.shape:
+        extra = grad.ndim - source.ndim
+        axes = [
+            i for i, n in enumerate(grad.shape) if i < extra or (source.shape[i - extra] == 1 != n)
+        ]
+        grad = apply("sum", grad, axis=tuple(axes), keepdims=True)
+        grad = apply("reshape", grad, shape=grad.shape[extra:])
+    if op.broadcasts and grad.dtype is not source.dtype:
+        grad = apply("astype", grad, dtype=source.dtype)
+    if grad.spec != source.spec:
+        raise GradientError(
+            f"{op.name}: its vjp returned {grad.spec} for an input of {source.spec}; "
+            "a gradient has its input's shape and dtype"
+        )
+    return grad
+
+
+def _pull_back_body(node: Node, g: Tensor, needs: Sequence[bool]) -> list[Tensor | None]:
+    """Differentiate a composite that has no rule of its own through its body."""
+    assert node.op is not None and node.op.body is not None
+    fresh = [t.alias() if need else t.detach() for t, need in zip(node.inputs, needs, strict=True)]
+    with setting(GRAD_MODE, True):
+        out = node.op.body(*fresh, **node.attrs)
+    return gradients(out, g, fresh)
+
+
+def gradients(out: Tensor, g: Tensor, sources: Sequence[Tensor]) -> list[Tensor | None]:
+    """Pull `g`, the gradient of `out`, back to `sources`; None where `out` doesn't depend on one."""
+    if out._node is None:
+        return [None] * len(sources)
+    targets = [s._node for s in sources if s._node is not None]
+    found = walk(out._node, g, pull_back, lambda a, b: apply("add", a, b), targets)
+    return [found.get(s._node) if s._node is not None else None for s in sources]
+
+
+class Tensor:
+    """An n-dimensional array on a device, which remembers how it was made.
+
+    Make one with `tinyaccel.tensor(...)`. A tensor never changes except through `assign`.
+
+    shape, dtype, ndim, size, device   what it is and where
+    requires_grad                      whether gradients flow to it
+    grad                               the gradient that `backward` has accumulated, or None
+    """
+
+    __slots__ = ("__weakref__", "_data", "_grad", "_node", "device", "label", "spec")
+    __array_ufunc__ = None  # so that ndarray + tensor comes to Tensor.__radd__
+
+    _data: Any
+    _grad: Tensor | None
+    _node: Node | None
+    device: Device
+    label: str
+    spec: Spec
+
+    def __init__(self) -> None:
+        raise TinyaccelError("Tensor: make one with tinyaccel.tensor(data)")
+
+    @classmethod
+    def _make(cls, data: Any, spec: Spec, device: Device, node: Node | None = None) -> Tensor:
+        self = object.__new__(Tensor)
+        self._data, self.spec, self.device, self._node = data, spec, device, node
+        self._grad = None
+        self.label = ""
+        return self
+
+    # What it is
+
+    @property
+    def shape(self) -> shapes.Shape:
+        return self.spec.shape
+
+    @property
+    def dtype(self) -> DType:
+        return self.spec.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.spec.shape)
+
+    @property
+    def size(self) -> int:
+        return shapes.size(self.spec.shape)
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it was made by the user rather than by an op on the tape."""
+        return self._node is None or self._node.is_leaf
+
+    @property
+    def requires_grad(self) -> bool:
+        return self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if not self.is_leaf:
+            raise GradientError("requires_grad: only a leaf's can be set; use detach() first")
+        if value and not self.dtype.is_float:
+            raise GradientError(f"requires_grad: {self.spec} has no gradient; use a float dtype")
+        if value != self.requires_grad:
+            self._node = Node(leaf=self) if value else None
+
+    @property
+    def grad(self) -> Tensor | None:
+        trace = TRACE.get()
+        return self._grad if trace is None else trace.get_grad(self)
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None and value.spec != self.spec:
+            raise GradientError(f"grad: {value.spec} set on a tensor of {self.spec}; must be equal")
+        trace = TRACE.get()
+        if trace is None:
+            self._grad = value
+        else:
+            trace.set_grad(self, value)
+
+    # Gradients and state
+
+    def detach(self) -> Tensor:
+        """The same values, cut off from the tape."""
+        return Tensor._make(self._current(), self.spec, self.device)
+
+    def alias(self) -> Tensor:
+        """The same values as a new place that gradients can be asked for; they flow on from it."""
+        out = self.detach()
+        trace = TRACE.get()
+        node = self._node if trace is None else trace.node(self)
+        out._node = Node(leaf=out) if node is None else Node(parents=(node,))
+        return out
+
+    def _current(self) -> Any:
+        trace = TRACE.get()
+        return self._data if trace is None else trace.read(self)
+
+    def assign(self, value: TensorLike) -> Tensor:
+        """Replace the values by those of `value`, which has the same shape, dtype and device.
+
+        The one way in which a tensor changes; returns the tensor itself.
+        """
+        if not self.is_leaf:
+            raise GradientError("assign: the tensor was computed and is on the tape; detach first")
+        if not isinstance(value, Tensor):
+            value = tensor(value, dtype=self.dtype, device=self.device)
+        if value.device is not self.device:
+            raise DeviceError(f"assign: {value.device} to {self.device}; move it with .to(device)")
+        if value.spec != self.spec:
+            raise ShapeError(f"assign: {value.spec} to {self.spec}; shape and dtype must be equal")
+        trace = TRACE.get()
+        if trace is not None:
+            trace.assign(self, trace.read(value))
+        elif isinstance(value._data, Var) or isinstance(self._data, Var):
+            raise leaked(value)
+        else:
+            self._data = value._data
+        return self
+
+    def backward(self, gradient: Tensor | None = None, *, create_graph: bool = False) -> None:
+        """Add d(self)/d(leaf) to `.grad` of every leaf that `self` depends on.
+
+        gradient      what the gradient starts from; may be left out for a tensor of one element
+        create_graph  whether the gradients may themselves be differentiated
+
+        Raises `GradientError` if nothing requires a gradient or the start doesn't fit.
+        """
+        if self._node is None:
+            raise GradientError("backward: nothing here requires a gradient; set requires_grad")
+        if gradient is None:
+            if self.size != 1:
+                raise GradientError(
+                    f"backward: {self.spec} is no scalar; reduce it, or pass gradient= of its shape"
+                )
+            gradient = full(self.shape, 1, dtype=self.dtype, device=self.device)
+        if gradient.spec != self.spec:
+            raise GradientError(f"backward: gradient {gradient.spec} for {self.spec}; must fit")
+        with setting(GRAD_MODE, create_graph):
+            found = walk(self._node, gradient, pull_back, lambda a, b: apply("add", a, b))
+            for node, g in found.items():
+                if node.leaf is None:
+                    raise TraceError(
+                        "backward: reaches a tensor that was computed outside the jitted function; "
+                        "compute it inside, or detach it"
+                    )
+                leaf = node.leaf()
+                if leaf is not None:
+                    leaf.grad = g if leaf.grad is None else apply("add", leaf.grad, g)
+
+    # Leaving the device
+
+    def numpy(self) -> npt.NDArray[Any]:
+        """A NumPy array with the same values, a copy of its own."""
+        refuse("reading a tensor's values", "keep it a tensor, or compute this outside jit")
+        if isinstance(self._data, Var):
+            raise leaked(self)
+        return self.device.backend.download(self._data)
+
+    def __array__(
+        self,
+        dtype: np.dtype | None = None,  # type: ignore[type-arg]
+        copy: bool | None = None,
+    ) -> npt.NDArray[Any]:
+        array = self.numpy()
+        return array if dtype is None else array.astype(dtype)
+
+    def __dlpack__(self, **options: Any) -> object:
+        """A copy for another library, on the same device, by the DLPack protocol."""
+        refuse("exporting a tensor", "do it outside jit")
+        copy = self.device.backend.upload(self.numpy(), self.device)
+        return copy.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        refuse("exporting a tensor", "do it outside jit")
+        device: tuple[int, int] = self._data.__dlpack_device__()
+        return device
+
+    def item(self) -> bool | int | float:
+        """The one element as a Python number."""
+        if self.size != 1:
+            raise ShapeError(f"item: {self.spec} has {self.size} elements; expected exactly one")
+        return self.numpy().reshape(()).item()  # type: ignore[no-any-return]
+
+    def tolist(self) -> Any:
+        """The values as nested Python lists."""
+        return self.numpy().tolist()
+
+    def to(self, device: str | Device) -> Tensor:
+        """The same values on another device; gradients flow back to this one."""
+        target = get_device(device)
+        if target is self.device:
+            return self
+        refuse("moving a tensor", "move it outside jit")
+        out = Tensor._make(target.backend.upload(self.numpy(), target), self.spec, target)
+        if self._node is not None and GRAD_MODE.get():
+            out._node = Node(_moved_to(self.device), (self.detach(),), (self._node,))
+            out._node.out = (out._data, out.spec, target)
+        return out
+
+    def __bool__(self) -> bool:
+        refuse("branching on a tensor", "use where(condition, a, b)")
+        return bool(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __index__(self) -> int:
+        if not self.dtype.is_integer:
+            raise DTypeError(f"index: {self.spec} is no integer; convert with astype")
+        return int(self.item())
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise ShapeError("len: a 0-d tensor has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        if isinstance(self._data, Var):
+            return f"tensor(%{self._data.value}, {self.spec}, traced)"
+        with setting(TRACE, None):
+            values = np.array2string(self.numpy(), separator=", ", prefix="tensor(", threshold=200)
+        extra = [] if self.dtype in (dtypes.DEFAULT_FLOAT, dtypes.bool_) else [f"dtype={self.dtype}"]
+        extra += [f"device={self.device.name!r}"] * (self.device.name != "cpu")
+        extra += ["requires_grad=True"] * self.requires_grad
+        return f"tensor({', '.join([values, *extra])})"
+
+    __hash__ = object.__hash__
+
+    # Operators and methods: a line each, found by name.
+
+    def __add__(self, other: TensorLike) -> Tensor:
+        return apply("add", self, other)
+
+    def __radd__(self, other: TensorLike) -> Tensor:
+        return apply("add", other, self)
+
+    def __sub__(self, other: TensorLike) -> Tensor:
+        return apply("sub", self, other)
+
+    def __rsub__(self, other: TensorLike) -> Tensor:
+        return apply("sub", other, self)
+
+    def __mul__(self, other: TensorLike) -> Tensor:
+        return apply("mul", self, other)
+
+    def __rmul__(self, other: TensorLike) -> Tensor:
+        return apply("mul", other, self)
+
+    def __truediv__(self, other: TensorLike) -> Tensor:
+        return apply("div", self, other)
+
+    def __rtruediv__(self, other: TensorLike) -> Tensor:
+        return apply("div", other, self)
+
+    def __mod__(self, other: TensorLike) -> Tensor:
+        return apply("remainder", self, other)
+
+    def __rmod__(self, other: TensorLike) -> Tensor:
+        return apply("remainder", other, self)
+
+    def __pow__(self, other: TensorLike) -> Tensor:
+        return apply("pow", self, other)
+
+    def __rpow__(self, other: TensorLike) -> Tensor:
+        return apply("pow", other, self)
+
+    def __matmul__(self, other: TensorLike) -> Tensor:
+        return apply("matmul", self, other)
+
+    def __rmatmul__(self, other: TensorLike) -> Tensor:
+        return apply("matmul", other, self)
+
+    def __neg__(self) -> Tensor:
+        return apply("neg", self)
+
+    def __abs__(self) -> Tensor:
+        return apply("abs", self)
+
+    def __invert__(self) -> Tensor:
+        return apply("bitwise_not", self)
+
+    def __and__(self, other: TensorLike) -> Tensor:
+        return apply("bitwise_and", self, other)
+
+    def __rand__(self, other: TensorLike) -> Tensor:
+        return apply("bitwise_and", other, self)
+
+    def __or__(self, other: TensorLike) -> Tensor:
+        return apply("bitwise_or", self, other)
+
+    def __ror__(self, other: TensorLike) -> Tensor:
+        return apply("bitwise_or", other, self)
+
+    def __xor__(self, other: TensorLike) -> Tensor:
+        return apply("bitwise_xor", self, other)
+
+    def __rxor__(self, other: TensorLike) -> Tensor:
+        return apply("bitwise_xor", other, self)
+
+    def __lshift__(self, other: TensorLike) -> Tensor:
+        return apply("shift_left", self, other)
+
+    def __rshift__(self, other: TensorLike) -> Tensor:
+        return apply("shift_right", self, other)
+
+    def __eq__(self, other: TensorLike) -> Tensor:  # type: ignore[override]  # elementwise
+        return apply("equal", self, other)
+
+    def __ne__(self, other: TensorLike) -> Tensor:  # type: ignore[override]  # elementwise
+        return apply("not_equal", self, other)
+
+    def __lt__(self, other: TensorLike) -> Tensor:
+        return apply("less", self, other)
+
+    def __le__(self, other: TensorLike) -> Tensor:
+        return apply("less_equal", self, other)
+
+    def __gt__(self, other: TensorLike) -> Tensor:
+        return apply("less", other, self)
+
+    def __ge__(self, other: TensorLike) -> Tensor:
+        return apply("less_equal", other, self)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        plan = shapes.parse_index(self.shape, index)
+        out = self
+        if plan.moves:
+            out = apply("slice", out, starts=plan.starts, stops=plan.stops, steps=plan.steps)
+        if plan.flipped:
+            out = apply("flip", out, axis=plan.flipped)
+        return out if out.shape == plan.shape else apply("reshape", out, shape=plan.shape)
+
+    def __setitem__(self, index: Any, value: object) -> None:
+        raise TinyaccelError("tensors are immutable: build a new one with where(), or use assign")
+
+    def astype(self, dtype: DTypeLike) -> Tensor:
+        return apply("astype", self, dtype=dtypes.as_dtype(dtype))
+
+    def reshape(self, *shape: int | Sequence[int]) -> Tensor:
+        new = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
+        return apply("reshape", self, shape=new)
+
+    def permute_dims(self, *axes: int | Sequence[int]) -> Tensor:
+        order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
+        return apply("permute_dims", self, axes=order)
+
+    def broadcast_to(self, shape: Sequence[int]) -> Tensor:
+        return apply("broadcast_to", self, shape=shape)
+
+    def expand_dims(self, axis: int) -> Tensor:
+        return apply("expand_dims", self, axis=axis)
+
+    def squeeze(self, axis: shapes.Axes) -> Tensor:
+        return apply("squeeze", self, axis=axis)
+
+    def flatten(self, start: int = 0) -> Tensor:
+        return apply("reshape", self, shape=(*self.shape[:start], shapes.size(self.shape[start:])))
+
+    @property
+    def T(self) -> Tensor:  # noqa: N802  # the Array API's name
+        """The transpose of a matrix."""
+        if self.ndim != 2:
+            raise ShapeError(f"T: {self.spec} is no matrix; use permute_dims or mT")
+        return apply("permute_dims", self, axes=(1, 0))
+
+    @property
+    def mT(self) -> Tensor:  # noqa: N802  # the Array API's name
+        """The last two axes swapped."""
+        if self.ndim < 2:
+            raise ShapeError(f"mT: {self.spec} has no two axes to swap")
+        axes = (*range(self.ndim - 2), self.ndim - 1, self.ndim - 2)
+        return apply("permute_dims", self, axes=axes)
+
+    def sum(self, axis: shapes.Axes = None, *, keepdims: bool = False) -> Tensor:
+        return apply("sum", self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: shapes.Axes = None, *, keepdims: bool = False) -> Tensor:
+        return apply("mean", self, axis=axis, keepdims=keepdims)
+
+    def var(self, axis: shapes.Axes = None, *, correction: int = 0, keepdims: bool = False) -> Tensor:
+        return apply("var", self, axis=axis, correction=correction, keepdims=keepdims)
+
+    def max(self, axis: shapes.Axes = None, *, keepdims: bool = False) -> Tensor:
+        return apply("max", self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: shapes.Axes = None, *, keepdims: bool = False) -> Tensor:
+        return apply("min", self, axis=axis, keepdims=keepdims)
+
+    def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
+        return apply("argmax", self, axis=axis, keepdims=keepdims)
+
+    def exp(self) -> Tensor:
+        return apply("exp", self)
+
+    def log(self) -> Tensor:
+        return apply("log", self)
+
+    def sqrt(self) -> Tensor:
+        return apply("sqrt", self)
+
+    def tanh(self) -> Tensor:
+        return apply("tanh", self)
+
+    def relu(self) -> Tensor:
+        return apply("relu", self)
+
+
+def _moved_to(back: Device) -> Op:
+    """An op for the tape alone: a move between devices, whose gradient moves back."""
+    return Op("to", "movement", lambda spec: spec, vjp=(lambda g, out, x: g.to(back),))
+
+
+# Creation
+
+Data: TypeAlias = "Tensor | Scalar | Sequence[Any] | npt.ArrayLike"
+
+
+def tensor(
+    data: Data,
+    *,
+    dtype: DTypeLike | None = None,
+    device: str | Device | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A tensor from numbers, nested lists, or anything that NumPy can read.
+
+    dtype   default: an array keeps its own; Python floats become float32, integers int32
+    device  default: the current default device, "cpu" unless set
+
+    Raises `DTypeError` for a type that tinyaccel doesn't have, or values that it can't hold.
+
+    >>> tensor([[1, 2], [3, 4]]) + 0.5
+    tensor([[1.5, 2.5],
+            [3.5, 4.5]])
+    """
+    where = get_device(device if device is not None else DEFAULT_DEVICE.get())
+    if isinstance(data, Tensor):
+        out = data.detach().to(where)
+        out = out if dtype is None else out.astype(dtype)
+    else:
+        array = np.array(data)
+        if array.dtype.kind in "OUS":
+            raise DTypeError(f"tensor: can't read {type(data).__name__} as numbers; {data!r:.60}")
+        wanted = _dtype_for(data, array) if dtype is None else dtypes.as_dtype(dtype)
+        if wanted.is_integer and array.dtype.kind in "iuf" and array.size:
+            for extreme in (array.min(), array.max()):
+                dtypes.check_scalar(extreme, wanted, "tensor")
+        out = _constant(array.astype(wanted.numpy), wanted, where, TRACE.get())
+    if requires_grad:
+        out.requires_grad = True
+    return out
+
+
+def _dtype_for(data: object, array: npt.NDArray[Any]) -> DType:
+    if not hasattr(data, "dtype") or dtypes.is_scalar(data):
+        if array.dtype == np.float64:
+            return dtypes.DEFAULT_FLOAT
+        if array.dtype == np.int64:
+            return dtypes.DEFAULT_INT
+    return dtypes.as_dtype(array.dtype)
+
+
+def full(
+    shape: int | Sequence[int],
+    value: Scalar,
+    *,
+    dtype: DTypeLike | None = None,
+    device: str | Device | None = None,
+) -> Tensor:
+    """A tensor of `shape` filled with `value`."""
+    size = shapes.as_shape(shape, "full")
+    kind = dtypes.of_scalar(value) if dtype is None else dtypes.as_dtype(dtype)
+    dtypes.check_scalar(value, kind, "full")
+    where = get_device(device if device is not None else DEFAULT_DEVICE.get())
+    one = _constant(np.asarray(value).astype(kind.numpy), kind, where, TRACE.get())
+    return apply("broadcast_to", one, shape=size) if size else one
+

@@ -1,0 +1,184 @@
+"""A trace: the graph that grows while a function runs on tensors without values.
+
+While a trace is current, every op appends an instruction. A tensor from outside is left exactly as
+it is: the trace keeps its own account of what each one holds by now. So an exception needs no
+clean-up, and `jit` reads from the account what to bind as input and what to write back.
+"""
+
+from __future__ import annotations
+
+import linecache
+import sys
+from collections.abc import Callable, Hashable, Sequence
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tinyaccel.errors import TraceError
+from tinyaccel.graph import Graph
+from tinyaccel.op import Attrs, Spec
+from tinyaccel.tape import Node
+
+if TYPE_CHECKING:
+    from tinyaccel.tensor import Tensor
+
+_PACKAGE = str(Path(__file__).parent)
+
+
+class Var:
+    """What a tensor holds while it is traced: a value of a trace's graph."""
+
+    __slots__ = ("trace", "value")
+
+    def __init__(self, trace: Trace, value: int) -> None:
+        self.trace = trace
+        self.value = value
+
+
+class Trace:
+    """A graph under construction, and what became of each outside tensor meanwhile.
+
+    captured  outside tensors that the trace reads, by identity, with their input value
+    grads_in  tensors whose `.grad` the trace reads, likewise
+    writes    outside tensors that were assigned to, with the last value
+    grads     tensors whose `.grad` was set, with what it was set to last
+    guards    what else the trace read, and must still be so for its graph to be used again
+    """
+
+    def __init__(self, name: str, captures: bool = True) -> None:
+        self.name = name
+        self.captures = captures
+        self.graph = Graph()
+        self.captured: dict[int, tuple[Tensor, int]] = {}
+        self.grads_in: dict[int, tuple[Tensor, int]] = {}
+        self.writes: dict[int, tuple[Tensor, Var]] = {}
+        self.grads: dict[int, tuple[Tensor, Tensor | None]] = {}
+        self.guards: dict[tuple[int, str], tuple[Callable[[], Hashable], Hashable, str]] = {}
+        self._now: dict[int, Var] = {}
+        self._outside: dict[int, Node] = {}
+        self._kept: list[object] = []  # so that no id() is used twice
+        self._scalars: dict[tuple[bytes, str], Var] = {}
+
+    # Values
+
+    def append(self, op: str, inputs: Sequence[Tensor], attrs: Attrs, spec: Spec) -> Var:
+        values = [self.read(t).value for t in inputs]
+        return Var(self, self.graph.add_instr(op, values, attrs, spec))
+
+    def constant(self, array: np.ndarray, spec: Spec) -> Var:
+        """A value known now; equal 0-d ones are one value."""
+        key = (array.tobytes(), spec.dtype.name)
+        if array.ndim == 0 and key in self._scalars:
+            return self._scalars[key]
+        var = Var(self, self.graph.add_constant(array, spec))
+        if array.ndim == 0:
+            self._scalars[key] = var
+        return var
+
+    def bind(self, tensor: Tensor, label: str) -> None:
+        """Make an outside tensor an input: an argument of the traced function."""
+        self._kept.append(tensor)
+        self._now[id(tensor)] = Var(self, self.graph.add_input(tensor.spec, label))
+
+    def read(self, tensor: Tensor) -> Var:
+        """The value that `tensor` holds at this point of the trace; captures it if need be."""
+        data = tensor._data
+        if isinstance(data, Var):
+            if data.trace is not self:
+                raise leaked(tensor)
+            return data
+        if id(tensor) not in self._now:
+            if not self.captures:
+                raise TraceError(
+                    f"{self.name}: its body uses {tensor.spec} from outside; pass it as an input"
+                )
+            self.bind(tensor, f"captured {tensor.label}".rstrip())
+            self.captured[id(tensor)] = (tensor, self._now[id(tensor)].value)
+            self.guard(tensor, "requires_grad", lambda: tensor._node is not None)
+            self.guard(tensor, "device", lambda: tensor.device)
+        return self._now[id(tensor)]
+
+    def node(self, tensor: Tensor) -> Node | None:
+        """Where gradients for `tensor` go: its node, or a dead end for what was computed outside.
+
+        The tape outside belongs to this one call; a walk that was traced through it would be
+        replayed in every later call.
+        """
+        node = tensor._node
+        if node is None or node.is_leaf or isinstance(tensor._data, Var):
+            return node
+        self._kept.append(tensor)
+        return self._outside.setdefault(id(tensor), Node())
+
+    def assign(self, tensor: Tensor, var: Var) -> None:
+        if isinstance(tensor._data, Var):
+            raise TraceError(
+                f"assign: the target was made inside the jitted function ({user_line()}); "
+                "make it outside, or use the new value itself"
+            )
+        self._kept.append(tensor)
+        self._now[id(tensor)] = var
+        self.writes[id(tensor)] = (tensor, var)
+
+    # Gradients and guards
+
+    def get_grad(self, tensor: Tensor) -> Tensor | None:
+        """`tensor.grad` at this point of the trace."""
+        if id(tensor) in self.grads:
+            return self.grads[id(tensor)][1]
+        grad = tensor._grad
+        if not isinstance(tensor._data, Var):
+            self.guard(tensor, "grad is None", lambda: tensor._grad is None)
+        if grad is not None and not isinstance(tensor._data, Var):
+            if id(grad) not in self._now:
+                self.bind(grad, f"{tensor.label or 'captured'}.grad")
+                self.grads_in[id(tensor)] = (tensor, self._now[id(grad)].value)
+        return grad
+
+    def set_grad(self, tensor: Tensor, grad: Tensor | None) -> None:
+        self._kept.append(tensor)
+        self.grads[id(tensor)] = (tensor, grad)
+
+    def guard(self, owner: object, what: str, read: Callable[[], Hashable]) -> None:
+        """Remember what `read()` says now; another answer later means another trace."""
+        if (id(owner), what) not in self.guards:
+            self._kept.append(owner)
+            self.guards[id(owner), what] = (read, read(), f"{type(owner).__name__}.{what}")
+
+
+TRACE: ContextVar[Trace | None] = ContextVar("trace", default=None)
+
+
+def guard(owner: object, what: str, read: Callable[[], Hashable]) -> None:
+    """Tell the current trace, if there is one, that it depends on `read()`."""
+    trace = TRACE.get()
+    if trace is not None:
+        trace.guard(owner, what, read)
+
+
+def user_line() -> str:
+    """The innermost line of the caller's own code, as "file.py:12: its text"."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    path, number = frame.f_code.co_filename, frame.f_lineno
+    return f"{Path(path).name}:{number}: {linecache.getline(path, number).strip()}"
+
+
+def refuse(what: str, remedy: str) -> None:
+    """Raise `TraceError` if a trace is current: `what` needs a value that isn't there yet."""
+    trace = TRACE.get()
+    if trace is not None:
+        raise TraceError(
+            f"{what} needs a value, but {trace.name} is tracing, at {user_line()}; {remedy}"
+        )
+
+
+def leaked(tensor: Tensor) -> TraceError:
+    """The error for a traced tensor that is used when its trace is over."""
+    return TraceError(
+        f"a tensor {tensor.spec} was traced by jit and kept after the call, and has no value "
+        f"({user_line()}); return it from the jitted function, or store it with assign"
+    )

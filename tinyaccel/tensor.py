@@ -592,6 +592,16 @@ class Tensor:
         return apply("relu", self)
 
 
+def relocate(leaf: Tensor, device: Device) -> None:
+    """Move a leaf to another device where it stands: what holds it keeps holding it."""
+    if not leaf.is_leaf:
+        raise GradientError("relocate: the tensor was computed; use .to(device), which copies")
+    refuse("moving a tensor", "move it outside jit")
+    if leaf.device is not device:
+        leaf._data, leaf.device = device.backend.upload(leaf.numpy(), device), device
+        leaf._grad = None if leaf._grad is None else leaf._grad.to(device)
+
+
 def _moved_to(back: Device) -> Op:
     """An op for the tape alone: a move between devices, whose gradient moves back."""
     return Op("to", "movement", lambda spec: spec, vjp=(lambda g, out, x: g.to(back),))

@@ -81,6 +81,20 @@ class Backend(abc.ABC):
             raise BackendError(f"{op.name}: {self.name} has no kernel; expand composites first")
         return kernel
 
+    def instr_has_kernel(self, instr: Instr, graph: Graph) -> bool:
+        """Whether an instruction can run as it is, or is a composite to be expanded."""
+        op = OPS[instr.op]
+        return op.is_primitive or self.kernel(op) is not None
+
+    def source(self, graph: Graph, device: Device) -> str:
+        """What `compile` made of a graph, for people: here, the kernel of each instruction."""
+        lines = []
+        for instr in graph.instrs:
+            own = instr.op in self.kernels or self.name in OPS[instr.op].kernels
+            origin = f"{self.name} kernel" if own else "Array API default"
+            lines.append(f"{graph.line(instr)}  # {origin}")
+        return "\n".join(lines)
+
     def kernel(self, op: Op, low: bool = False) -> Kernel | None:
         """The kernel for `op`, or None where its body is to be run.
 

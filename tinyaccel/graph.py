@@ -6,6 +6,7 @@ or from exactly one instruction, which stands before every use of it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -76,12 +77,12 @@ class Graph:
         for instr in self.instrs:
             missing = [v for v in instr.inputs if v not in known]
             if missing:
-                raise GraphError(f"graph: {self._line(instr)} uses %{missing[0]} before it exists")
+                raise GraphError(f"graph: {self.line(instr)} uses %{missing[0]} before it exists")
             if instr.out in known:
                 raise GraphError(f"graph: %{instr.out} is assigned twice")
             inferred = OPS[instr.op].infer(*(self.specs[v] for v in instr.inputs), **instr.attrs)
             if inferred != self.specs[instr.out]:
-                raise GraphError(f"graph: {self._line(instr)}, but {instr.op} infers {inferred}")
+                raise GraphError(f"graph: {self.line(instr)}, but {instr.op} infers {inferred}")
             known.add(instr.out)
         for value in self.outputs:
             if value not in known:
@@ -122,9 +123,30 @@ class Graph:
 
         return run
 
+    def memory(self) -> dict[str, int]:
+        """Bytes: of inputs, constants and outputs, and the most that is alive in between at once."""
+
+        def size(values: Iterable[int]) -> int:
+            return sum(
+                math.prod(self.specs[v].shape) * self.specs[v].dtype.itemsize for v in values
+            )
+
+        alive = peak = 0
+        for instr, dead in zip(self.instrs, self.last_uses(), strict=True):
+            alive += size([instr.out])
+            peak = max(peak, alive)
+            alive -= size(dead)
+        return {
+            "inputs": size(self.inputs),
+            "constants": size(self.constants),
+            "outputs": size(set(self.outputs)),
+            "peak": peak,
+        }
+
     # Showing
 
-    def _line(self, instr: Instr) -> str:
+    def line(self, instr: Instr) -> str:
+        """One instruction as text."""
         shown = [f"%{v}" for v in instr.inputs]
         shown += [f"{name}={value!r}" for name, value in instr.attrs.items()]
         return f"%{instr.out}: {self.specs[instr.out]} = {instr.op}({', '.join(shown)})"
@@ -138,7 +160,7 @@ class Graph:
         for value, array in self.constants.items():
             shown = array.item() if array.ndim == 0 else f"<{array.size} values>"
             lines.append(f"  %{value}: {self.specs[value]} = constant({shown})")
-        lines += ["  " + self._line(instr) for instr in self.instrs]
+        lines += ["  " + self.line(instr) for instr in self.instrs]
         lines.append(f"  return {', '.join(f'%{v}' for v in self.outputs)}")
         return "\n".join([*lines, "}"])
 

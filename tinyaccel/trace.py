@@ -40,9 +40,10 @@ class Var:
 class Trace:
     """A graph under construction, and what became of each outside tensor meanwhile.
 
-    captured  outside tensors that the trace reads, by identity, with their input value
+    args      what stands for an argument: its number and the tensor of this first call
+    captured  other outside tensors that the trace reads, by identity, with their input value
     grads_in  tensors whose `.grad` the trace reads, likewise
-    writes    outside tensors that were assigned to, with the last value
+    writes    tensors that were assigned to, with the last value
     grads     tensors whose `.grad` was set, with what it was set to last
     guards    what else the trace read, and must still be so for its graph to be used again
     """
@@ -51,11 +52,13 @@ class Trace:
         self.name = name
         self.captures = captures
         self.graph = Graph()
+        self.args: dict[int, tuple[int, Tensor]] = {}
         self.captured: dict[int, tuple[Tensor, int]] = {}
         self.grads_in: dict[int, tuple[Tensor, int]] = {}
         self.writes: dict[int, tuple[Tensor, Var]] = {}
         self.grads: dict[int, tuple[Tensor, Tensor | None]] = {}
         self.guards: dict[tuple[int, str], tuple[Callable[[], Hashable], Hashable, str]] = {}
+        self._arg_values: dict[int, int] = {}
         self._now: dict[int, Var] = {}
         self._outside: dict[int, Node] = {}
         self._kept: list[object] = []  # so that no id() is used twice
@@ -77,25 +80,35 @@ class Trace:
             self._scalars[key] = var
         return var
 
-    def bind(self, tensor: Tensor, label: str) -> None:
-        """Make an outside tensor an input: an argument of the traced function."""
+    def add_arg(self, stand_in: Tensor, given: Tensor, label: str) -> None:
+        """Let `stand_in` be the argument for which `given` is passed in this first call."""
+        self._arg_values[id(stand_in)] = self._bind(stand_in, label)
+        self.args[id(stand_in)] = (len(self.args), given)
+
+    def input_value(self, stand_in: int) -> int:
+        """The graph input of an argument, by the identity of what stands for it."""
+        return self._arg_values[stand_in]
+
+    def _bind(self, tensor: Tensor, label: str) -> int:
         self._kept.append(tensor)
-        self._now[id(tensor)] = Var(self, self.graph.add_input(tensor.spec, label))
+        value = self.graph.add_input(tensor.spec, label)
+        self._now[id(tensor)] = Var(self, value)
+        return value
 
     def read(self, tensor: Tensor) -> Var:
         """The value that `tensor` holds at this point of the trace; captures it if need be."""
         data = tensor._data
-        if isinstance(data, Var):
-            if data.trace is not self:
-                raise leaked(tensor)
-            return data
         if id(tensor) not in self._now:
+            if isinstance(data, Var):
+                if data.trace is not self:
+                    raise leaked(tensor)
+                return data
             if not self.captures:
                 raise TraceError(
                     f"{self.name}: its body uses {tensor.spec} from outside; pass it as an input"
                 )
-            self.bind(tensor, f"captured {tensor.label}".rstrip())
-            self.captured[id(tensor)] = (tensor, self._now[id(tensor)].value)
+            value = self._bind(tensor, f"captured {tensor.label}".rstrip())
+            self.captured[id(tensor)] = (tensor, value)
             self.guard(tensor, "requires_grad", lambda: tensor._node is not None)
             self.guard(tensor, "device", lambda: tensor.device)
         return self._now[id(tensor)]
@@ -113,7 +126,7 @@ class Trace:
         return self._outside.setdefault(id(tensor), Node())
 
     def assign(self, tensor: Tensor, var: Var) -> None:
-        if isinstance(tensor._data, Var):
+        if isinstance(tensor._data, Var) and id(tensor) not in self.args:
             raise TraceError(
                 f"assign: the target was made inside the jitted function ({user_line()}); "
                 "make it outside, or use the new value itself"
@@ -128,14 +141,15 @@ class Trace:
         """`tensor.grad` at this point of the trace."""
         if id(tensor) in self.grads:
             return self.grads[id(tensor)][1]
-        grad = tensor._grad
-        if not isinstance(tensor._data, Var):
+        if isinstance(tensor._data, Var):  # made here, unless it stands for an argument
+            given = self.args[id(tensor)][1] if id(tensor) in self.args else tensor
+        else:
+            given = tensor
             self.guard(tensor, "grad is None", lambda: tensor._grad is None)
-        if grad is not None and not isinstance(tensor._data, Var):
-            if id(grad) not in self._now:
-                self.bind(grad, f"{tensor.label or 'captured'}.grad")
-                self.grads_in[id(tensor)] = (tensor, self._now[id(grad)].value)
-        return grad
+        if given._grad is not None and id(given._grad) not in self._now:
+            value = self._bind(given._grad, f"{tensor.label or 'argument'}.grad")
+            self.grads_in[id(tensor)] = (tensor, value)
+        return given._grad
 
     def set_grad(self, tensor: Tensor, grad: Tensor | None) -> None:
         self._kept.append(tensor)

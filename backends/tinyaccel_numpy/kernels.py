@@ -106,7 +106,8 @@ def _rows(x: Array, kernel: Any, groups: int, at: dict[str, Any]) -> tuple[Array
         for g in range(groups)
     ]
     count = x.shape[0] * math.prod(out)
-    return np.stack([v.reshape(count, math.prod(kernel) * depth) for v in views]), out
+    rows = [v.reshape(count, math.prod(kernel) * depth) for v in views]  # the one large copy
+    return (rows[0][None] if groups == 1 else np.stack(rows)), out
 
 
 def _weight_columns(weight: Array, groups: int) -> Array:
@@ -155,25 +156,31 @@ def conv2d_input_grad(
     return image[:, top : top + size[0], left : left + size[1]].transpose(0, 3, 1, 2)
 
 
-# Pooling: one pass over the image for each place in the window.
+# Pooling: one pass over the image for each place in the window. Results keep the memory layout of
+# their input (order="K"), which after a convolution is NHWC, so that no pass strides over memory.
 
 
 def _pool_places(x: Array, kernel: Any, stride: Any, padding: Any, dilation: Any) -> list[Array]:
     """For each place in the window, the pixels that fall on it: (N, C, OH, OW) views."""
     if any(map(any, padding)):
-        lowest = -np.inf if x.dtype.kind not in "iub" else (x.dtype.kind != "b") and np.iinfo(x.dtype).min
+        kind = x.dtype.kind
+        lowest = np.iinfo(x.dtype).min if kind in "iu" else False if kind == "b" else -np.inf
         x = np.pad(x, ((0, 0), (0, 0), *padding), constant_values=lowest)
     none = ((0, 0), (0, 0))
-    out = shapes.window2d(x.shape[2:], kernel, stride, none, dilation, "max_pool2d")  # type: ignore[arg-type]  # two axes
+    spatial = (x.shape[2], x.shape[3])
+    out = shapes.window2d(spatial, kernel, stride, none, dilation, "max_pool2d")
     return [x[:, :, r, c] for r, c in array_api.window_slices(kernel, out, stride, dilation)]
 
 
-def max_pool2d(x: Array, *, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Array:
-    first, *rest = _pool_places(x, kernel, stride, padding, dilation)
-    out = first.copy()
-    for place in rest:
+def _largest(places: list[Array]) -> Array:
+    out = places[0].copy(order="K")
+    for place in places[1:]:
         np.maximum(out, place, out=out)
     return out
+
+
+def max_pool2d(x: Array, *, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Array:
+    return _largest(_pool_places(x, kernel, stride, padding, dilation))
 
 
 def max_pool2d_input_grad(
@@ -181,19 +188,23 @@ def max_pool2d_input_grad(
 ) -> Array:
     """Each gradient goes to the first place that holds the maximum, or the first NaN."""
     places = _pool_places(x, kernel, stride, padding, dilation)
-    best = places[0].copy()
-    for place in places[1:]:
-        np.maximum(best, place, out=best)
+    best = _largest(places)
+    nans = bool(np.isnan(best).any())
+    finite = bool(np.isfinite(g).all())  # then a product with 0 or 1 is a choice, and faster
     (top, bottom), (left, right) = padding
-    h, w = x.shape[2:]
-    out = np.zeros((*x.shape[:2], h + top + bottom, w + left + right), g.dtype)
-    free = np.ones(g.shape, bool)
-    slices = array_api.window_slices(kernel, g.shape[2:], stride, dilation)  # type: ignore[arg-type]  # two axes
-    for place, (r, c) in zip(places, slices, strict=True):
-        hit = free & ((place == best) | (place != place))
-        out[:, :, r, c] += np.where(hit, g, g.dtype.type(0))
-        free &= ~hit
-    return out[:, :, top : top + h, left : left + w]
+    n, c, h, w = x.shape
+    # NHWC in memory, seen as NCHW.
+    image = np.zeros((n, h + top + bottom, w + left + right, c), g.dtype).transpose(0, 3, 1, 2)
+    taken = np.zeros_like(best, dtype=bool)
+    where = array_api.window_slices(kernel, (g.shape[2], g.shape[3]), stride, dilation)
+    for place, (rows, columns) in zip(places, where, strict=True):
+        hit = place == best
+        if nans:
+            hit |= np.isnan(place)
+        hit &= ~taken
+        taken |= hit
+        image[:, :, rows, columns] += g * hit if finite else np.where(hit, g, g.dtype.type(0))
+    return image[:, :, top : top + h, left : left + w]
 
 
 KERNELS: dict[str, Kernel] = {

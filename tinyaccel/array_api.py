@@ -58,7 +58,9 @@ def threefry2x32(key0: Any, key1: Any, x0: Any, x1: Any) -> tuple[Any, Any]:
     return x0, x1
 
 
-def pad_axis(xp: ModuleType, x: Array, axis: int, widths: tuple[int, int, int], value: Any) -> Array:
+def pad_axis(
+    xp: ModuleType, x: Array, axis: int, widths: tuple[int, int, int], value: Any
+) -> Array:
     """`x` with `low` values before, `high` after, and `interior` between neighbours on an axis."""
     low, high, interior = widths
 
@@ -76,7 +78,10 @@ def pad_axis(xp: ModuleType, x: Array, axis: int, widths: tuple[int, int, int], 
 
 
 def window_slices(
-    kernel: tuple[int, int], out: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
+    kernel: tuple[int, int],
+    out: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
 ) -> list[tuple[slice, slice]]:
     """For each place in a window, row by row, the slices of all pixels that fall on it."""
     return [

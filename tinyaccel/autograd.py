@@ -28,7 +28,9 @@ def _aliases(name: str, args: Sequence[TensorLike], argnums: Sequence[int]) -> l
     inputs = [a if isinstance(a, Tensor) else tensor(a, device=device) for a in args]
     for i in argnums:
         if not -len(inputs) <= i < len(inputs):
-            raise GradientError(f"{name}: argnums {i}, but the function got {len(inputs)} arguments")
+            raise GradientError(
+                f"{name}: argnums {i}, but the function got {len(inputs)} arguments"
+            )
         if not inputs[i].dtype.is_float:
             raise GradientError(f"{name}: argument {i} is {inputs[i].spec}; only floats have one")
         inputs[i] = inputs[i].alias()
@@ -74,7 +76,9 @@ def value_and_grad(
             out = fn(*inputs)
         if not isinstance(out, Tensor) or out.size != 1:
             got = out.spec if isinstance(out, Tensor) else type(out).__name__
-            raise GradientError(f"grad: the function returned {got}; expected a tensor of 1 element")
+            raise GradientError(
+                f"grad: the function returned {got}; expected a tensor of 1 element"
+            )
         one = full(out.shape, 1, dtype=out.dtype, device=out.device)
         sources = [inputs[i] for i in numbers]
         grads = tuple(_pull(out, one, sources))
@@ -149,7 +153,9 @@ def jvp(
         inputs = _aliases("jvp", primals, range(len(primals)))
         for x, t in zip(inputs, tangents, strict=True):
             if x.spec != t.spec:
-                raise GradientError(f"jvp: tangent {t.spec} for an input of {x.spec}; must be equal")
+                raise GradientError(
+                    f"jvp: tangent {t.spec} for an input of {x.spec}; must be equal"
+                )
         out = fn(*inputs)
         probe = _zeros(out).alias()
         pulled = gradients(out, probe, inputs)
@@ -160,7 +166,9 @@ def jvp(
     return _cut(out, inputs), _cut(tangent, [*inputs, probe])
 
 
-def hvp(fn: Callable[..., Tensor], primals: Sequence[TensorLike], vector: Sequence[Tensor]) -> Grads:
+def hvp(
+    fn: Callable[..., Tensor], primals: Sequence[TensorLike], vector: Sequence[Tensor]
+) -> Grads:
     """H v: the Hessian of a scalar function times a vector, without forming the Hessian.
 
     >>> import tinyaccel as ta

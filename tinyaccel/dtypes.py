@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import ml_dtypes
 import numpy as np
@@ -22,13 +22,16 @@ Kind = Literal["bool", "int", "uint", "float"]
 Scalar: TypeAlias = bool | int | float | np.generic
 
 
+_finfo: Any = ml_dtypes.finfo  # np.finfo, and bfloat16; it has no annotations
+
+
 @dataclass(frozen=True, eq=False)
 class DType:
     """An element type: its name, its kind, and the NumPy dtype that stores it on the host."""
 
     name: str
     kind: Kind
-    numpy: np.dtype = field(repr=False)  # type: ignore[type-arg]  # no scalar type fits all ten
+    numpy: np.dtype[Any] = field(repr=False)
 
     @property
     def itemsize(self) -> int:
@@ -46,18 +49,18 @@ class DType:
     @property
     def eps(self) -> float:
         """Distance from 1 to the next number (floats only): 2**-23 for float32."""
-        return float(ml_dtypes.finfo(self.numpy).eps)
+        return float(_finfo(self.numpy).eps)
 
     @property
     def tiny(self) -> float:
         """The smallest positive normal number (floats only)."""
-        return float(ml_dtypes.finfo(self.numpy).smallest_normal)
+        return float(_finfo(self.numpy).smallest_normal)
 
     @property
     def max(self) -> float | int:
         """The largest finite value."""
         if self.is_float:
-            return float(ml_dtypes.finfo(self.numpy).max)
+            return float(_finfo(self.numpy).max)
         return 1 if self.kind == "bool" else int(np.iinfo(self.numpy).max)
 
     @property
@@ -92,7 +95,7 @@ _BY_NAME = {d.name: d for d in ALL}
 _BY_NUMPY = {d.numpy: d for d in ALL}
 
 
-def as_dtype(dtype: DType | str | type | np.dtype) -> DType:  # type: ignore[type-arg]
+def as_dtype(dtype: DType | str | type | np.dtype[Any]) -> DType:
     """The `DType` that is meant by a name, a NumPy dtype, or `bool` / `int` / `float`.
 
     `int` and `float` mean the default types, int32 and float32. Raises `DTypeError` for a type

@@ -162,7 +162,7 @@ class _Compiled:
 
         if k not in self.pulls:
             self.pulls[k] = Jitted(pull)
-        return lambda g, out, *inputs: self.pulls[k](g, *inputs)  # type: ignore[no-any-return]
+        return lambda g, out, *inputs: self.pulls[k](g, *inputs)
 
 
 def replay(graph: Graph, inputs: Sequence[Tensor], device: Device) -> list[Tensor]:
@@ -254,9 +254,7 @@ def _compile(trace: Trace, key: tuple[Any, ...], structure: Hashable, leaves: li
     def has_kernel(instr: Instr, graph: Graph) -> bool:
         return backend.instr_has_kernel(instr, graph)
 
-    optimized = passes.run_passes(
-        graph, [lambda g: passes.expand(g, has_kernel), passes.dead_code]
-    )
+    optimized = passes.run_passes(graph, [lambda g: passes.expand(g, has_kernel), passes.dead_code])
     return _Compiled(
         key=key, graph=graph, optimized=optimized,
         executable=backend.compile(optimized, device), device=device,
@@ -286,7 +284,7 @@ def _one_device(trace: Trace, leaves: list[Any], key: tuple[Any, ...]) -> Device
     if len(devices) > 1:
         names = " and ".join(sorted(d.name for d in devices))
         raise TraceError(f"{trace.name}: tensors on {names}; jit one function for each device")
-    return devices.pop() if devices else key[-1]  # type: ignore[no-any-return]
+    return devices.pop() if devices else key[-1]
 
 
 # The decorator

@@ -116,6 +116,7 @@ class Op:
         group = [given[i] for i in together if i < len(given)]
         known = [g for g in group if isinstance(g, DType)]
         scalars = [g for g in group if not isinstance(g, DType)]
+        common: DType | None
         if known:
             common = dtypes.promote(*known)
             for scalar in scalars:

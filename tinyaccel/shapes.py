@@ -153,7 +153,7 @@ def padding2d(
             f'{op}: padding={value!r}; expected "same", "valid", an int, (height, width) '
             "or ((top, bottom), (left, right))"
         )
-    sides = (value, value) if isinstance(value, int) else tuple(value)
+    sides: tuple[Pair, ...] = (value, value) if isinstance(value, int) else value
     if len(sides) != 2:
         raise ArgumentError(f"{op}: padding={value!r}; expected one entry for each of 2 axes")
     rows, columns = (pair(side, "padding", op, least=0) for side in sides)
@@ -256,7 +256,7 @@ def parse_index(shape: Shape, index: object) -> IndexPlan:
                 flipped.append(axis)
             out.append(len(places))
         elif isinstance(part, int) or (hasattr(part, "__index__") and not hasattr(part, "shape")):
-            i = operator.index(part)  # type: ignore[arg-type]  # has __index__
+            i = operator.index(part)
             if not -n <= i < n:
                 raise IndexRangeError(f"getitem: index {i} is out of range for axis {axis} of {n}")
             places = range(i % n, i % n + 1)
@@ -266,7 +266,7 @@ def parse_index(shape: Shape, index: object) -> IndexPlan:
                 "or ..."
             )
         # An empty range may start past the end; as a slice it must lie within the axis.
-        places = places if len(places) else range(0, 0)
+        places = places if len(places) else range(0)
         starts.append(places.start)
         stops.append(places[-1] + 1 if len(places) else 0)
         steps.append(places.step)
@@ -274,4 +274,4 @@ def parse_index(shape: Shape, index: object) -> IndexPlan:
     moves = any(
         (a, b, s) != (0, n, 1) for a, b, s, n in zip(starts, stops, steps, shape, strict=True)
     )
-    return IndexPlan(*map(tuple, (starts, stops, steps, flipped, out)), moves)  # type: ignore[arg-type]  # five tuples
+    return IndexPlan(tuple(starts), tuple(stops), tuple(steps), tuple(flipped), tuple(out), moves)

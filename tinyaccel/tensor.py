@@ -21,11 +21,12 @@ from tinyaccel.errors import (
     TraceError,
 )
 from tinyaccel.op import OPS, Op, Spec
+from tinyaccel.operators import Operators
 from tinyaccel.tape import GRAD_MODE, Node, walk
 from tinyaccel.trace import TRACE, Trace, Var, leaked, refuse
 
 TensorLike: TypeAlias = "Tensor | Scalar | np.ndarray"
-DTypeLike: TypeAlias = DType | str | type | np.dtype  # type: ignore[type-arg]
+DTypeLike: TypeAlias = DType | str | type | np.dtype[Any]
 
 
 def apply(name: str, *args: TensorLike, device: Device | None = None, **attrs: Any) -> Tensor:
@@ -94,9 +95,7 @@ def _prepare_inputs(
     return result
 
 
-def _constant(
-    array: npt.NDArray[Any], dtype: DType, device: Device, trace: Trace | None
-) -> Tensor:
+def _constant(array: npt.NDArray[Any], dtype: DType, device: Device, trace: Trace | None) -> Tensor:
     spec = Spec(array.shape, dtype)
     if trace is not None:
         return Tensor._make(trace.constant(array, spec), spec, device)
@@ -176,7 +175,7 @@ def gradients(out: Tensor, g: Tensor, sources: Sequence[Tensor]) -> list[Tensor 
     return [found.get(s._node) if s._node is not None else None for s in sources]
 
 
-class Tensor:
+class Tensor(Operators):
     """An n-dimensional array on a device, which remembers how it was made.
 
     Make one with `tinyaccel.tensor(...)`. A tensor never changes except through `assign`.
@@ -187,6 +186,7 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "_data", "_grad", "_node", "device", "label", "spec")
+    _apply = staticmethod(apply)
     __array_ufunc__ = None  # so that ndarray + tensor comes to Tensor.__radd__
 
     _data: Any
@@ -194,7 +194,6 @@ class Tensor:
     _node: Node | None
     device: Device
     label: str
-    spec: Spec
 
     def __init__(self) -> None:
         raise TinyaccelError("Tensor: make one with tinyaccel.tensor(data)")
@@ -208,22 +207,6 @@ class Tensor:
         return self
 
     # What it is
-
-    @property
-    def shape(self) -> shapes.Shape:
-        return self.spec.shape
-
-    @property
-    def dtype(self) -> DType:
-        return self.spec.dtype
-
-    @property
-    def ndim(self) -> int:
-        return len(self.spec.shape)
-
-    @property
-    def size(self) -> int:
-        return shapes.size(self.spec.shape)
 
     @property
     def is_leaf(self) -> bool:
@@ -339,7 +322,7 @@ class Tensor:
 
     def __array__(
         self,
-        dtype: np.dtype | None = None,  # type: ignore[type-arg]
+        dtype: np.dtype[Any] | None = None,
         copy: bool | None = None,
     ) -> npt.NDArray[Any]:
         array = self.numpy()
@@ -406,190 +389,12 @@ class Tensor:
             return f"tensor(%{self._data.value}, {self.spec}, traced)"
         with setting(TRACE, None):
             values = np.array2string(self.numpy(), separator=", ", prefix="tensor(", threshold=200)
-        extra = [] if self.dtype in (dtypes.DEFAULT_FLOAT, dtypes.bool_) else [f"dtype={self.dtype}"]
+        extra = (
+            [] if self.dtype in (dtypes.DEFAULT_FLOAT, dtypes.bool_) else [f"dtype={self.dtype}"]
+        )
         extra += [f"device={self.device.name!r}"] * (self.device.name != "cpu")
         extra += ["requires_grad=True"] * self.requires_grad
         return f"tensor({', '.join([values, *extra])})"
-
-    __hash__ = object.__hash__
-
-    # Operators and methods: a line each, found by name.
-
-    def __add__(self, other: TensorLike) -> Tensor:
-        return apply("add", self, other)
-
-    def __radd__(self, other: TensorLike) -> Tensor:
-        return apply("add", other, self)
-
-    def __sub__(self, other: TensorLike) -> Tensor:
-        return apply("sub", self, other)
-
-    def __rsub__(self, other: TensorLike) -> Tensor:
-        return apply("sub", other, self)
-
-    def __mul__(self, other: TensorLike) -> Tensor:
-        return apply("mul", self, other)
-
-    def __rmul__(self, other: TensorLike) -> Tensor:
-        return apply("mul", other, self)
-
-    def __truediv__(self, other: TensorLike) -> Tensor:
-        return apply("div", self, other)
-
-    def __rtruediv__(self, other: TensorLike) -> Tensor:
-        return apply("div", other, self)
-
-    def __mod__(self, other: TensorLike) -> Tensor:
-        return apply("remainder", self, other)
-
-    def __rmod__(self, other: TensorLike) -> Tensor:
-        return apply("remainder", other, self)
-
-    def __pow__(self, other: TensorLike) -> Tensor:
-        return apply("pow", self, other)
-
-    def __rpow__(self, other: TensorLike) -> Tensor:
-        return apply("pow", other, self)
-
-    def __matmul__(self, other: TensorLike) -> Tensor:
-        return apply("matmul", self, other)
-
-    def __rmatmul__(self, other: TensorLike) -> Tensor:
-        return apply("matmul", other, self)
-
-    def __neg__(self) -> Tensor:
-        return apply("neg", self)
-
-    def __abs__(self) -> Tensor:
-        return apply("abs", self)
-
-    def __invert__(self) -> Tensor:
-        return apply("bitwise_not", self)
-
-    def __and__(self, other: TensorLike) -> Tensor:
-        return apply("bitwise_and", self, other)
-
-    def __rand__(self, other: TensorLike) -> Tensor:
-        return apply("bitwise_and", other, self)
-
-    def __or__(self, other: TensorLike) -> Tensor:
-        return apply("bitwise_or", self, other)
-
-    def __ror__(self, other: TensorLike) -> Tensor:
-        return apply("bitwise_or", other, self)
-
-    def __xor__(self, other: TensorLike) -> Tensor:
-        return apply("bitwise_xor", self, other)
-
-    def __rxor__(self, other: TensorLike) -> Tensor:
-        return apply("bitwise_xor", other, self)
-
-    def __lshift__(self, other: TensorLike) -> Tensor:
-        return apply("shift_left", self, other)
-
-    def __rshift__(self, other: TensorLike) -> Tensor:
-        return apply("shift_right", self, other)
-
-    def __eq__(self, other: TensorLike) -> Tensor:  # type: ignore[override]  # elementwise
-        return apply("equal", self, other)
-
-    def __ne__(self, other: TensorLike) -> Tensor:  # type: ignore[override]  # elementwise
-        return apply("not_equal", self, other)
-
-    def __lt__(self, other: TensorLike) -> Tensor:
-        return apply("less", self, other)
-
-    def __le__(self, other: TensorLike) -> Tensor:
-        return apply("less_equal", self, other)
-
-    def __gt__(self, other: TensorLike) -> Tensor:
-        return apply("less", other, self)
-
-    def __ge__(self, other: TensorLike) -> Tensor:
-        return apply("less_equal", other, self)
-
-    def __getitem__(self, index: Any) -> Tensor:
-        plan = shapes.parse_index(self.shape, index)
-        out = self
-        if plan.moves:
-            out = apply("slice", out, starts=plan.starts, stops=plan.stops, steps=plan.steps)
-        if plan.flipped:
-            out = apply("flip", out, axis=plan.flipped)
-        return out if out.shape == plan.shape else apply("reshape", out, shape=plan.shape)
-
-    def __setitem__(self, index: Any, value: object) -> None:
-        raise TinyaccelError("tensors are immutable: build a new one with where(), or use assign")
-
-    def astype(self, dtype: DTypeLike) -> Tensor:
-        return apply("astype", self, dtype=dtypes.as_dtype(dtype))
-
-    def reshape(self, *shape: int | Sequence[int]) -> Tensor:
-        new = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
-        return apply("reshape", self, shape=new)
-
-    def permute_dims(self, *axes: int | Sequence[int]) -> Tensor:
-        order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
-        return apply("permute_dims", self, axes=order)
-
-    def broadcast_to(self, shape: Sequence[int]) -> Tensor:
-        return apply("broadcast_to", self, shape=shape)
-
-    def expand_dims(self, axis: int) -> Tensor:
-        return apply("expand_dims", self, axis=axis)
-
-    def squeeze(self, axis: shapes.Axes) -> Tensor:
-        return apply("squeeze", self, axis=axis)
-
-    def flatten(self, start: int = 0) -> Tensor:
-        return apply("reshape", self, shape=(*self.shape[:start], shapes.size(self.shape[start:])))
-
-    @property
-    def T(self) -> Tensor:  # noqa: N802  # the Array API's name
-        """The transpose of a matrix."""
-        if self.ndim != 2:
-            raise ShapeError(f"T: {self.spec} is no matrix; use permute_dims or mT")
-        return apply("permute_dims", self, axes=(1, 0))
-
-    @property
-    def mT(self) -> Tensor:  # noqa: N802  # the Array API's name
-        """The last two axes swapped."""
-        if self.ndim < 2:
-            raise ShapeError(f"mT: {self.spec} has no two axes to swap")
-        axes = (*range(self.ndim - 2), self.ndim - 1, self.ndim - 2)
-        return apply("permute_dims", self, axes=axes)
-
-    def sum(self, axis: shapes.Axes = None, *, keepdims: bool = False) -> Tensor:
-        return apply("sum", self, axis=axis, keepdims=keepdims)
-
-    def mean(self, axis: shapes.Axes = None, *, keepdims: bool = False) -> Tensor:
-        return apply("mean", self, axis=axis, keepdims=keepdims)
-
-    def var(self, axis: shapes.Axes = None, *, correction: int = 0, keepdims: bool = False) -> Tensor:
-        return apply("var", self, axis=axis, correction=correction, keepdims=keepdims)
-
-    def max(self, axis: shapes.Axes = None, *, keepdims: bool = False) -> Tensor:
-        return apply("max", self, axis=axis, keepdims=keepdims)
-
-    def min(self, axis: shapes.Axes = None, *, keepdims: bool = False) -> Tensor:
-        return apply("min", self, axis=axis, keepdims=keepdims)
-
-    def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
-        return apply("argmax", self, axis=axis, keepdims=keepdims)
-
-    def exp(self) -> Tensor:
-        return apply("exp", self)
-
-    def log(self) -> Tensor:
-        return apply("log", self)
-
-    def sqrt(self) -> Tensor:
-        return apply("sqrt", self)
-
-    def tanh(self) -> Tensor:
-        return apply("tanh", self)
-
-    def relu(self) -> Tensor:
-        return apply("relu", self)
 
 
 def relocate(leaf: Tensor, device: Device) -> None:
@@ -671,4 +476,3 @@ def full(
     where = get_device(device if device is not None else DEFAULT_DEVICE.get())
     one = _constant(np.asarray(value).astype(kind.numpy), kind, where, TRACE.get())
     return apply("broadcast_to", one, shape=size) if size else one
-

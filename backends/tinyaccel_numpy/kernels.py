@@ -119,7 +119,7 @@ def _weight_columns(weight: Array, groups: int) -> Array:
 
 def _pixels(g: Array, groups: int) -> Array:
     """(N, K, OH, OW) as (groups, N*OH*OW, K/groups)."""
-    n, k, oh, ow = g.shape
+    n, _, oh, ow = g.shape
     split = g.reshape(n, groups, k // groups, oh * ow).transpose(1, 0, 3, 2)
     return np.ascontiguousarray(split.reshape(groups, n * oh * ow, k // groups))
 
@@ -143,7 +143,7 @@ def conv2d_weight_grad(
 def conv2d_input_grad(
     g: Array, weight: Array, *, size: Any, groups: int, precision: str, **at: Any
 ) -> Array:
-    n, k, oh, ow = g.shape
+    n, _, oh, ow = g.shape
     depth, kh, kw = weight.shape[1:]
     (top, bottom), (left, right) = at["padding"]
     image = np.zeros((n, size[0] + top + bottom, size[1] + left + right, groups * depth), g.dtype)

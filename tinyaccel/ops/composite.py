@@ -118,7 +118,7 @@ def _prepare_dropout(x: Spec, bits: Spec, *, p: float) -> dict[str, Any]:
     return {"p": float(p)}
 
 
-@composite(vjp=(lambda g, y, x, bits, *, p: dropout(g, bits, p=p), None),
+@composite(vjp=(lambda g, y, x, bits, *, p: apply("dropout", g, bits, p=p), None),
            prepare=_prepare_dropout, together=(0,), reference=_REFERENCES + "dropout",
            domain=(Interval(), Interval()))  # fmt: skip
 def dropout(x: Tensor, bits: Tensor, *, p: float = 0.5) -> Tensor:

@@ -14,9 +14,21 @@ from typing import Any, ParamSpec, TypeAlias, cast
 from tinyaccel import dtypes, shapes
 from tinyaccel.backend import Device
 from tinyaccel.contexts import setting
-from tinyaccel.errors import ArgumentError, TinyaccelError
+from tinyaccel.errors import ArgumentError
 from tinyaccel.graph import Graph
-from tinyaccel.op import EXACT, OPS, STEPS, Budget, Interval, Kernel, Op, Rule, Spec, Takes, register
+from tinyaccel.op import (
+    EXACT,
+    OPS,
+    STEPS,
+    Budget,
+    Interval,
+    Kernel,
+    Op,
+    Rule,
+    Spec,
+    Takes,
+    register,
+)
 from tinyaccel.tape import GRAD_MODE
 from tinyaccel.tensor import Tensor, TensorLike, apply
 from tinyaccel.trace import TRACE, Trace, Var
@@ -37,8 +49,8 @@ def _document(function: Callable[..., object], name: str, doc: str) -> None:
 def unary(
     name: str,
     doc: str,
-    *,
     vjp: Rule | None = None,
+    *,
     takes: Takes = "float",
     domain: Interval = Interval(),  # noqa: B008  # a tuple of numbers, shared safely
     budget: Budget = FEW_ULPS,
@@ -70,8 +82,8 @@ _TAKES = {
 def binary(
     name: str,
     doc: str,
-    *,
     vjp: tuple[Rule | None, Rule | None] | None = None,
+    *,
     takes: Takes = "number",
     domain: tuple[Interval, ...] = (Interval(), Interval()),
     budget: Budget = ROUNDED,
@@ -264,4 +276,3 @@ def custom_op(
 
     _document(function, name, op.doc)
     return function
-

@@ -8,24 +8,38 @@ from tinyaccel import dtypes, shapes
 from tinyaccel.dtypes import DType
 from tinyaccel.errors import DTypeError
 from tinyaccel.op import EXACT, Budget, Interval, Op, Spec, register
-from tinyaccel.ops.define import FEW_ULPS, binary, comparison, composite, unary
+from tinyaccel.ops.define import FEW_ULPS, ROUNDED, binary, comparison, composite, unary
 from tinyaccel.tensor import Tensor, TensorLike, apply
 
-# One input. In each rule, g is the gradient of the result y.
+# fmt: off
+# One input. In each rule, g is the gradient of the result y. A name that stands further down is
+# looked up through `apply`.
 
-neg = unary("neg", "-x", takes="number", budget=EXACT, vjp=lambda g, y, x: -g)
-abs = unary("abs", "|x|; its gradient at 0 is 0.", takes="number", budget=EXACT, vjp=lambda g, y, x: g * sign(x))  # noqa: A001, E501  # the Array API's name
-exp = unary("exp", "e**x", domain=Interval(-80, 80), vjp=lambda g, y, x: g * y)
-expm1 = unary("expm1", "e**x - 1, exact near 0", domain=Interval(-80, 80), vjp=lambda g, y, x: g * (y + 1))
-log = unary("log", "The natural logarithm; NaN below 0, -inf at 0", domain=Interval(1e-6, 1e6), vjp=lambda g, y, x: g / x)
-log1p = unary("log1p", "log(1 + x), exact near 0", domain=Interval(-0.9, 1e6), vjp=lambda g, y, x: g / (x + 1))
-sqrt = unary("sqrt", "The square root; NaN below 0", domain=Interval(1e-6, 1e6), budget=Budget("elementwise", 0.5), vjp=lambda g, y, x: g * 0.5 / y)
-sin = unary("sin", "sine of x radians", domain=Interval(-100, 100), vjp=lambda g, y, x: g * cos(x))
-cos = unary("cos", "cosine of x radians", domain=Interval(-100, 100), vjp=lambda g, y, x: -g * sin(x))
-tanh = unary("tanh", "(e**x - e**-x) / (e**x + e**-x)", domain=Interval(-20, 20), vjp=lambda g, y, x: g * (1 - y * y))
-erf = unary("erf", "The error function 2/sqrt(pi) * integral of e**-t**2 from 0 to x", vjp=lambda g, y, x: g * (2 / math.sqrt(math.pi)) * exp(-(x * x)))
-floor = unary("floor", "The largest integer value that isn't above x; it has no gradient", budget=EXACT)
-relu = unary("relu", "max(x, 0); its gradient at 0 is 0. NaN stays NaN", takes="number", budget=EXACT, vjp=lambda g, y, x: where(greater(y, 0), g, 0))
+neg = unary("neg", "-x", lambda g, y, x: -g, takes="number", budget=EXACT)
+abs = unary("abs", "|x|; its gradient at 0 is 0", lambda g, y, x: g * apply("sign", x),
+            takes="number", budget=EXACT)
+exp = unary("exp", "e**x", lambda g, y, x: g * y, domain=Interval(-80, 80))
+expm1 = unary("expm1", "e**x - 1, exact near 0", lambda g, y, x: g * (y + 1),
+              domain=Interval(-80, 80))
+log = unary("log", "The natural logarithm; NaN below 0, -inf at 0", lambda g, y, x: g / x,
+            domain=Interval(1e-6, 1e6))
+log1p = unary("log1p", "log(1 + x), exact near 0", lambda g, y, x: g / (x + 1),
+              domain=Interval(-0.9, 1e6))
+sqrt = unary("sqrt", "The square root; NaN below 0", lambda g, y, x: g * 0.5 / y,
+             domain=Interval(1e-6, 1e6), budget=ROUNDED)
+sin = unary("sin", "The sine of x radians", lambda g, y, x: g * apply("cos", x),
+            domain=Interval(-100, 100))
+cos = unary("cos", "The cosine of x radians", lambda g, y, x: -g * sin(x),
+            domain=Interval(-100, 100))
+tanh = unary("tanh", "(e**x - e**-x) / (e**x + e**-x)", lambda g, y, x: g * (1 - y * y),
+             domain=Interval(-20, 20))
+erf = unary("erf", "The error function, 2/sqrt(pi) * the integral of e**-t**2 from 0 to x",
+            lambda g, y, x: g * (2 / math.sqrt(math.pi)) * exp(-(x * x)))
+floor = unary("floor", "The largest integer value that isn't above x; it has no gradient",
+              budget=EXACT)
+relu = unary("relu", "max(x, 0); its gradient at 0 is 0, and NaN stays NaN",
+             lambda g, y, x: where(greater(y, 0), g, 0), takes="number", budget=EXACT)
+# fmt: on
 
 # Two inputs
 
@@ -50,24 +64,40 @@ def _pow_exponent(g: Tensor, y: Tensor, a: Tensor, b: Tensor) -> Tensor:
 _positive = Interval(0.05, 8)
 _divisor = Interval(-4, 4, away_from_zero=0.05)
 
-add = binary("add", "a + b", vjp=(lambda g, y, a, b: g, lambda g, y, a, b: g))
-sub = binary("sub", "a - b", vjp=(lambda g, y, a, b: g, lambda g, y, a, b: -g))
-mul = binary("mul", "a * b", vjp=(lambda g, y, a, b: g * b, lambda g, y, a, b: g * a))
-div = binary("div", "a / b; integers give float32", takes="float", domain=(Interval(), _divisor), vjp=(lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b))
-pow = binary("pow", "a**b; a float base below 0 with a broken exponent gives NaN", domain=(_positive, Interval(-3, 3)), budget=FEW_ULPS, vjp=(_pow_base, _pow_exponent))  # noqa: A001  # the Array API's name
-maximum = binary("maximum", "The larger of a and b; ties share the gradient, NaN wins", takes="any", budget=EXACT, vjp=(lambda g, y, a, b: _share(g, a, b), lambda g, y, a, b: _share(g, b, a)))
-minimum = binary("minimum", "The smaller of a and b; ties share the gradient, NaN wins", takes="any", budget=EXACT, vjp=(lambda g, y, a, b: _share(g, b, a), lambda g, y, a, b: _share(g, a, b)))
-remainder = binary("remainder", "a - b*floor(a/b), with the sign of b; integers modulo 0 give 0", domain=(Interval(), _divisor), vjp=(lambda g, y, a, b: g, lambda g, y, a, b: -g * floor(a / b)))
+# fmt: off
+add = binary("add", "a + b", (lambda g, y, a, b: g, lambda g, y, a, b: g))
+sub = binary("sub", "a - b", (lambda g, y, a, b: g, lambda g, y, a, b: -g))
+mul = binary("mul", "a * b", (lambda g, y, a, b: g * b, lambda g, y, a, b: g * a))
+div = binary("div", "a / b; integers give float32",
+             (lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b),
+             takes="float", domain=(Interval(), _divisor))
+pow = binary("pow", "a**b; NaN for a base below 0 with a broken exponent", (_pow_base, _pow_exponent),
+             domain=(_positive, Interval(-3, 3)), budget=FEW_ULPS)
+maximum = binary("maximum", "The larger of a and b; ties share the gradient, NaN wins",
+                 (lambda g, y, a, b: _share(g, a, b), lambda g, y, a, b: _share(g, b, a)),
+                 takes="any", budget=EXACT)
+minimum = binary("minimum", "The smaller of a and b; ties share the gradient, NaN wins",
+                 (lambda g, y, a, b: _share(g, b, a), lambda g, y, a, b: _share(g, a, b)),
+                 takes="any", budget=EXACT)
+remainder = binary("remainder", "a - b*floor(a/b), with b's sign; integers modulo 0 give 0",
+                   (lambda g, y, a, b: g, lambda g, y, a, b: -g * floor(a / b)),
+                   domain=(Interval(), _divisor))
 
 equal = comparison("equal", "a == b; NaN equals nothing")
 less = comparison("less", "a < b; false with NaN")
 less_equal = comparison("less_equal", "a <= b; false with NaN")
 
-bitwise_and = binary("bitwise_and", "a & b: bits, or the logical and of bools", takes="integer", budget=EXACT)
-bitwise_or = binary("bitwise_or", "a | b: bits, or the logical or of bools", takes="integer", budget=EXACT)
-bitwise_xor = binary("bitwise_xor", "a ^ b: bits, or the exclusive or of bools", takes="integer", budget=EXACT)
-shift_left = binary("shift_left", "a << b; 0 from the width of the dtype on", takes="integer", budget=EXACT, domain=(Interval(), Interval(0, 40)))
-shift_right = binary("shift_right", "a >> b; fills with the sign, or with 0 if unsigned", takes="integer", budget=EXACT, domain=(Interval(), Interval(0, 40)))
+bitwise_and = binary("bitwise_and", "a & b: bits, or the logical and of bools", takes="integer",
+                     budget=EXACT)
+bitwise_or = binary("bitwise_or", "a | b: bits, or the logical or of bools", takes="integer",
+                    budget=EXACT)
+bitwise_xor = binary("bitwise_xor", "a ^ b: bits, or the exclusive or of bools", takes="integer",
+                     budget=EXACT)
+shift_left = binary("shift_left", "a << b; 0 from the width of the dtype on", takes="integer",
+                    domain=(Interval(), Interval(0, 40)), budget=EXACT)
+shift_right = binary("shift_right", "a >> b; fills with the sign, or with 0 if unsigned",
+                     takes="integer", domain=(Interval(), Interval(0, 40)), budget=EXACT)
+# fmt: on
 
 # A choice, a cast
 

@@ -54,7 +54,7 @@ def _flat(x: Tensor) -> Tensor:
 
 
 _RULES = (
-    lambda g, y, x, w, *b: g @ w,
+    lambda g, y, x, w, *b: g @ w if g.ndim > 1 else (_flat(g) @ w).reshape(x.shape),
     lambda g, y, x, w, *b: _flat(g).T @ _flat(x),
     lambda g, y, x, w, b: g.sum(tuple(range(g.ndim - 1))),
 )

@@ -99,9 +99,7 @@ register(
 # pad and slice undo each other: pad may spread the values apart, as slice may step over some.
 
 
-def pad(
-    x: TensorLike, *, widths: Sequence[Sequence[int]], value: Scalar = 0
-) -> Tensor:
+def pad(x: TensorLike, *, widths: Sequence[Sequence[int]], value: Scalar = 0) -> Tensor:
     """x with `value` around it, and between neighbours if asked.
 
     widths: for each axis (before, after) or (before, after, between), all at least 0.

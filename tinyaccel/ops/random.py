@@ -124,11 +124,13 @@ def host_bits(seed: int, draw: int, n: int) -> npt.NDArray[np.uint32]:
     key = _start(seed)
     counter = np.arange((n + 1) // 2, dtype=np.uint32)
     number = np.full_like(counter, _HOST | draw)
-    return np.stack(array_api.threefry2x32(key[0], key[1], counter, number), axis=-1).reshape(-1)[:n]
+    return np.stack(array_api.threefry2x32(key[0], key[1], counter, number), axis=-1).reshape(-1)[
+        :n
+    ]
 
 
 def host_uniform(shape: shapes.Shape) -> npt.NDArray[np.float64]:
     """The next draw of floats on [0, 1) from the global seed, on the host, in float64."""
     words = host_bits(_seed, len(_host_draws), shapes.size(shape))
     _host_draws.append(None)
-    return ((words >> 8) * 2.0**-24).reshape(shape)
+    return ((words >> 8).astype(np.float64) * 2.0**-24).reshape(shape)

@@ -86,7 +86,7 @@ register(
 )  # fmt: skip
 
 
-def sum(x: TensorLike, axis: shapes.Axes = None, *, keepdims: bool = False) -> Tensor:  # noqa: A001
+def sum(x: TensorLike, axis: shapes.Axes = None, *, keepdims: bool = False) -> Tensor:
     """The sum along `axis` (None: all axes); 0 where there is nothing.
 
     x: any shape; bool, int8 and uint8 are summed in 32 bits. Float error is at most
@@ -99,7 +99,7 @@ def sum(x: TensorLike, axis: shapes.Axes = None, *, keepdims: bool = False) -> T
     return apply("sum", x, axis=axis, keepdims=keepdims)
 
 
-def max(x: TensorLike, axis: shapes.Axes = None, *, keepdims: bool = False) -> Tensor:  # noqa: A001
+def max(x: TensorLike, axis: shapes.Axes = None, *, keepdims: bool = False) -> Tensor:
     """The largest value along `axis` (None: all axes).
 
     Any NaN gives NaN; ties share the gradient equally. Raises `ShapeError` for an empty axis.
@@ -117,7 +117,7 @@ def argmax(x: TensorLike, axis: int | None = None, *, keepdims: bool = False) ->
 
 @composite(takes="any", prepare=_prepare("min", empty=False), budget=Budget("exact"),
            reference="tinyaccel.testing.references:min")  # fmt: skip
-def min(x: Tensor, *, axis: shapes.Axes = None, keepdims: bool = False) -> Tensor:  # noqa: A001
+def min(x: Tensor, *, axis: shapes.Axes = None, keepdims: bool = False) -> Tensor:
     """The smallest value along `axis` (None: all axes), by the rules of `max`.
 
     For integers, ~x turns the order round without overflow.
@@ -126,11 +126,20 @@ def min(x: Tensor, *, axis: shapes.Axes = None, keepdims: bool = False) -> Tenso
     return turn(max(turn(x), axis, keepdims=keepdims))
 
 
+def _widened(x: Tensor) -> Tensor:
+    """x in float32 if it is narrower: a sum or a count may not fit float16."""
+    return x.astype(dtypes.float32) if x.dtype.itemsize == 2 else x
+
+
+def _count(x: Tensor, axis: shapes.Axes) -> float:
+    return float(length(x.spec, axis=shapes.normalize_axes(axis, x.ndim, "mean")))
+
+
 @composite(prepare=_prepare("mean"), reference="tinyaccel.testing.references:mean")
 def mean(x: Tensor, *, axis: shapes.Axes = None, keepdims: bool = False) -> Tensor:
     """sum(x) / n along `axis` (None: all axes); NaN where there is nothing."""
-    total = sum(x, axis, keepdims=keepdims)
-    return total / (length(x.spec, axis=axis) if total.size else 1)  # type: ignore[arg-type]
+    wide = _widened(x)
+    return (sum(wide, axis, keepdims=keepdims) / _count(x, axis)).astype(x.dtype)
 
 
 @composite(prepare=_prepare("var"), reference="tinyaccel.testing.references:var")
@@ -138,6 +147,7 @@ def var(
     x: Tensor, *, axis: shapes.Axes = None, correction: int = 0, keepdims: bool = False
 ) -> Tensor:
     """sum((x - mean)**2) / (n - correction) along `axis` (None: all axes)."""
-    n = length(x.spec, axis=axis)  # type: ignore[arg-type]  # prepared
-    centred = x - mean(x, axis=axis, keepdims=True)
-    return sum(centred * centred, axis, keepdims=keepdims) / float(n - correction)
+    wide = _widened(x)
+    centred = wide - mean(wide, axis=axis, keepdims=True)
+    squares = sum(centred * centred, axis, keepdims=keepdims)
+    return (squares / (_count(x, axis) - correction)).astype(x.dtype)

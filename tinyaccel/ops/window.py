@@ -216,7 +216,9 @@ register(
 
 
 def _prepare_pool(name: str) -> Any:
-    def prepare(*specs: Spec, kernel: shapes.Pair, stride: Any, padding: Any, dilation: Any = 1) -> dict[str, Any]:
+    def prepare(
+        *specs: Spec, kernel: shapes.Pair, stride: Any, padding: Any, dilation: Any = 1
+    ) -> dict[str, Any]:
         x = specs[-1]
         if len(x.shape) != 4:
             raise ShapeError(f"{name}: input {x.shape}; expected (N, C, H, W)")
@@ -229,7 +231,7 @@ def _prepare_pool(name: str) -> Any:
                     f"{name}: padding {at['padding']} for a window of {size}; at most half of it, "
                     "or a window could lie in the padding alone"
                 )
-        shapes.window2d(x.shape[2:], size, at["stride"], at["padding"], at["dilation"], name)  # type: ignore[arg-type]  # (N, C, H, W) by now
+        shapes.window2d(x.shape[2:], size, at["stride"], at["padding"], at["dilation"], name)
         return {"kernel": size, **at}
 
     return prepare

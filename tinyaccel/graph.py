@@ -124,7 +124,7 @@ class Graph:
         return run
 
     def memory(self) -> dict[str, int]:
-        """Bytes: of inputs, constants and outputs, and the most that is alive in between at once."""
+        """Bytes of inputs, constants and outputs, and the most that is alive in between."""
 
         def size(values: Iterable[int]) -> int:
             return sum(

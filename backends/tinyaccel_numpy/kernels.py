@@ -119,7 +119,7 @@ def _weight_columns(weight: Array, groups: int) -> Array:
 
 def _pixels(g: Array, groups: int) -> Array:
     """(N, K, OH, OW) as (groups, N*OH*OW, K/groups)."""
-    n, _, oh, ow = g.shape
+    n, k, oh, ow = g.shape
     split = g.reshape(n, groups, k // groups, oh * ow).transpose(1, 0, 3, 2)
     return np.ascontiguousarray(split.reshape(groups, n * oh * ow, k // groups))
 

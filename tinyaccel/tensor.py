@@ -61,7 +61,7 @@ def apply(name: str, *args: TensorLike, device: Device | None = None, **attrs: A
 def _prepare_inputs(
     op: Op, args: Sequence[TensorLike], device: Device | None, trace: Trace | None
 ) -> list[Tensor]:
-    """`args` as tensors on one device, cast to the dtypes the op takes, as they are at this point."""
+    """`args` as tensors on one device, in the dtypes that the op takes, as they are now."""
     for arg in args:
         if isinstance(arg, Tensor):
             if device is not None and arg.device is not device:
@@ -167,7 +167,7 @@ def _pull_back_body(node: Node, g: Tensor, needs: Sequence[bool]) -> list[Tensor
 
 
 def gradients(out: Tensor, g: Tensor, sources: Sequence[Tensor]) -> list[Tensor | None]:
-    """Pull `g`, the gradient of `out`, back to `sources`; None where `out` doesn't depend on one."""
+    """Pull `g`, the gradient of `out`, back to `sources`; None for one that it doesn't reach."""
     if out._node is None:
         return [None] * len(sources)
     targets = [s._node for s in sources if s._node is not None]

@@ -71,8 +71,8 @@ mul = binary("mul", "a * b", (lambda g, y, a, b: g * b, lambda g, y, a, b: g * a
 div = binary("div", "a / b; integers give float32",
              (lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b),
              takes="float", domain=(Interval(), _divisor))
-pow = binary("pow", "a**b; NaN for a base below 0 with a broken exponent", (_pow_base, _pow_exponent),
-             domain=(_positive, Interval(-3, 3)), budget=FEW_ULPS)
+pow = binary("pow", "a**b; NaN for a base below 0 with a broken exponent",
+             (_pow_base, _pow_exponent), domain=(_positive, Interval(-3, 3)), budget=FEW_ULPS)
 maximum = binary("maximum", "The larger of a and b; ties share the gradient, NaN wins",
                  (lambda g, y, a, b: _share(g, a, b), lambda g, y, a, b: _share(g, b, a)),
                  takes="any", budget=EXACT)

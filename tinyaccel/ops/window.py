@@ -118,7 +118,8 @@ register(
         ),
         reference=_REFERENCES + "conv2d_input_grad", domain=_two,
         budget=Budget(
-            "accumulate", 4, lambda g, w, *, groups, **_: w.shape[0] // groups * math.prod(w.shape[2:])
+            "accumulate", 4,
+            lambda g, w, *, groups, **_: w.shape[0] // groups * math.prod(w.shape[2:]),
         ),
         doc="the gradient of conv2d with respect to its input",
     )

@@ -122,7 +122,8 @@ class Backend(abc.ABC):
                 f"{op.name}: backend {self.name!r} has no kernel for it; use another device, or "
                 f"give it one (its `kernels[{op.name!r}]`, or custom_op's kernels=)"
             )
-        if low and op.kind in _NUMERIC and self.xp is not None:
+        rounds = op.kind in _NUMERIC or op.budget.kind == "accumulate"
+        if low and rounds and self.xp is not None:
             kernel = array_api.in_float32(kernel, self.xp)
         return kernel
 
@@ -269,8 +270,7 @@ PRECISION: ContextVar[Precision] = ContextVar("precision", default="highest")
 
 def default_device(name: str) -> AbstractContextManager[None]:
     """Within the block, new tensors go to this device unless `device=` says otherwise."""
-    get_device(name)
-    return setting(DEFAULT_DEVICE, name)
+    return setting(DEFAULT_DEVICE, get_device(name).name)  # what "auto" finds, is found once
 
 
 def precision(level: Precision) -> AbstractContextManager[None]:

@@ -74,6 +74,7 @@ _TAKES = {
     "number": "any number",
     "float": "a float (integers become float32)",
     "integer": "integers or bool",
+    "whole": "integers",
     "bool": "bool",
     "sum": "any number or bool",
 }
@@ -127,7 +128,9 @@ META = Device("meta", cast(Any, None))  # where a body is traced: nothing can ru
 
 
 @lru_cache(maxsize=4096)
-def _body_graph(op: Op, specs: tuple[Spec, ...], attrs: tuple[tuple[str, Any], ...]) -> Graph:
+def _body_graph(
+    op: Op, specs: tuple[Spec, ...], attrs: tuple[tuple[str, Any], ...], _spelled: str
+) -> Graph:
     assert op.body is not None
     trace = Trace(op.name, captures=False)
     with setting(TRACE, trace), setting(GRAD_MODE, False):
@@ -141,7 +144,9 @@ def _body_graph(op: Op, specs: tuple[Spec, ...], attrs: tuple[tuple[str, Any], .
 
 def body_graph(op: Op, specs: Sequence[Spec], attrs: Mapping[str, Any]) -> Graph:
     """A composite's body as a graph, for inputs of these specs."""
-    return _body_graph(op, tuple(specs), tuple(sorted(attrs.items())))
+    items = tuple(sorted(attrs.items()))
+    # Spelled out, because 1 == 1.0 == True and 0.0 == -0.0 for the cache, but not for the body.
+    return _body_graph(op, tuple(specs), items, repr(items))
 
 
 def composite(

@@ -93,10 +93,10 @@ bitwise_or = binary("bitwise_or", "a | b: bits, or the logical or of bools", tak
                     budget=EXACT)
 bitwise_xor = binary("bitwise_xor", "a ^ b: bits, or the exclusive or of bools", takes="integer",
                      budget=EXACT)
-shift_left = binary("shift_left", "a << b; 0 from the width of the dtype on", takes="integer",
+shift_left = binary("shift_left", "a << b; 0 from the width of the dtype on", takes="whole",
                     domain=(Interval(), Interval(0, 40)), budget=EXACT)
 shift_right = binary("shift_right", "a >> b; fills with the sign, or with 0 if unsigned",
-                     takes="integer", domain=(Interval(), Interval(0, 40)), budget=EXACT)
+                     takes="whole", domain=(Interval(), Interval(0, 40)), budget=EXACT)
 # fmt: on
 
 # A choice, a cast

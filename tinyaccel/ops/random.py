@@ -24,7 +24,7 @@ from tinyaccel.ops.define import composite
 from tinyaccel.ops.elementwise import less_equal
 from tinyaccel.ops.movement import reshape, stack
 from tinyaccel.tensor import DTypeLike, Tensor, full, tensor
-from tinyaccel.trace import TRACE
+from tinyaccel.trace import TRACE, refuse
 
 
 def _prepare_bits(state: Spec, *, shape: Sequence[int]) -> dict[str, Any]:
@@ -68,11 +68,16 @@ class Generator:
         return words
 
     def uniform(self, shape: int | Sequence[int], *, dtype: DTypeLike | None = None) -> Tensor:
-        """Random floats on [0, 1): (bits >> 8) * 2**-24."""
+        """Random floats on [0, 1): (bits >> 8) * 2**-24.
+
+        float16 and bfloat16 take as many bits as they hold, so that none rounds up to 1.
+        """
         kind = dtypes.DEFAULT_FLOAT if dtype is None else dtypes.as_dtype(dtype)
         if not kind.is_float:
             raise DTypeError(f"uniform: dtype {kind}; expected a float")
-        return ((self.bits(shape) >> 8).astype(dtypes.float32) * 2.0**-24).astype(kind)
+        digits = min(24, 1 - round(math.log2(kind.eps)))
+        words = self.bits(shape) >> (32 - digits)
+        return (words.astype(dtypes.float32) * 2.0**-digits).astype(kind)
 
     def bernoulli(self, shape: int | Sequence[int], *, p: float = 0.5) -> Tensor:
         """Random bools, True with probability p to within 2**-32."""
@@ -106,6 +111,7 @@ def default_generator(device: str | Device | None = None) -> Generator:
 def manual_seed(seed: int) -> None:
     """Start all default generators again from `seed`; initial weights too."""
     global _seed
+    refuse("manual_seed", "call it outside jit")
     _start(seed)
     _seed = int(seed)
     _host_draws.clear()

@@ -290,7 +290,13 @@ def max_pool2d_input_grad(
     return image[:, :, top : top + h, left : left + w]
 
 
-@composite(prepare=_prepare_pool("avg_pool2d"), reference=_REFERENCES + "avg_pool2d")
+def _prepare_avg_pool(x: Spec, **attrs: Any) -> dict[str, Any]:
+    at: dict[str, Any] = _prepare_pool("avg_pool2d")(x, **attrs)
+    del at["dilation"]  # it has none
+    return at
+
+
+@composite(prepare=_prepare_avg_pool, reference=_REFERENCES + "avg_pool2d")
 def avg_pool2d(
     x: Tensor, *, kernel: shapes.Pair, stride: shapes.Pair | None = None, padding: Any = 0
 ) -> Tensor:

@@ -1,0 +1,54 @@
+"""What all tests share: the devices they run on, seeds, and how hypothesis draws."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+import tinyaccel as ta
+from tinyaccel.errors import BackendError, DeviceError
+from tinyaccel.tape import GRAD_MODE
+from tinyaccel.trace import TRACE
+
+settings.register_profile(
+    "tinyaccel",
+    derandomize=True,
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],  # a device serves all examples
+)
+settings.load_profile("tinyaccel")
+
+# TINYACCEL_TEST_DEVICES=cuda runs everything that asks for a device on a GPU instead.
+DEVICES = os.environ.get("TINYACCEL_TEST_DEVICES", "cpu,xla:cpu").split(",")
+
+
+@pytest.fixture(params=DEVICES)
+def device(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each device in turn, as the default one; skipped with the reason where it is missing."""
+    name: str = request.param
+    try:
+        ta.get_device(name)
+    except (BackendError, DeviceError) as error:
+        pytest.skip(str(error))
+    with ta.default_device(name):
+        yield name
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A source of randomness that starts the same in each test."""
+    return np.random.default_rng(20260101)
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> Iterator[None]:
+    """Each test starts from one seed, and leaves no trace or grad mode behind."""
+    ta.manual_seed(0)
+    yield
+    assert TRACE.get() is None
+    assert GRAD_MODE.get()

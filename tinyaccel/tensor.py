@@ -13,6 +13,7 @@ from tinyaccel.backend import DEFAULT_DEVICE, Device, get_device
 from tinyaccel.contexts import setting
 from tinyaccel.dtypes import DType, Scalar
 from tinyaccel.errors import (
+    ArgumentError,
     DeviceError,
     DTypeError,
     GradientError,
@@ -23,7 +24,7 @@ from tinyaccel.errors import (
 from tinyaccel.op import OPS, Op, Spec
 from tinyaccel.operators import Operators
 from tinyaccel.tape import GRAD_MODE, Node, walk
-from tinyaccel.trace import TRACE, Trace, Var, leaked, refuse
+from tinyaccel.trace import TRACE, Trace, Var, guard, leaked, refuse, user_line
 
 TensorLike: TypeAlias = "Tensor | Scalar | np.ndarray"
 DTypeLike: TypeAlias = DType | str | type | np.dtype[Any]
@@ -65,6 +66,8 @@ def _prepare_inputs(
     for arg in args:
         if isinstance(arg, Tensor):
             if device is not None and arg.device is not device:
+                if trace is not None:
+                    trace.refuse_outside(op.name, [a for a in args if isinstance(a, Tensor)])
                 raise DeviceError(
                     f"{op.name}: tensors on {device} and {arg.device}; move one with .to(device)"
                 )
@@ -84,7 +87,7 @@ def _prepare_inputs(
     result = []
     for item, dtype in zip(known, wanted, strict=True):
         if not isinstance(item, Tensor):
-            item = _constant(np.asarray(item).astype(dtype.numpy), dtype, device, trace)
+            item = _constant(np.asarray(item), dtype, device, trace)
         elif item.dtype is not dtype:
             item = apply("astype", item, dtype=dtype)
         if trace is not None:
@@ -96,7 +99,11 @@ def _prepare_inputs(
 
 
 def _constant(array: npt.NDArray[Any], dtype: DType, device: Device, trace: Trace | None) -> Tensor:
+    """A tensor with the values of `array`, which nobody else changes; too large ones become inf."""
     spec = Spec(array.shape, dtype)
+    if array.dtype != dtype.numpy:
+        with np.errstate(all="ignore"):
+            array = array.astype(dtype.numpy)
     if trace is not None:
         return Tensor._make(trace.constant(array, spec), spec, device)
     return Tensor._make(device.backend.upload(array, device), spec, device)
@@ -211,14 +218,19 @@ class Tensor(Operators):
     @property
     def is_leaf(self) -> bool:
         """Whether it was made by the user rather than by an op on the tape."""
-        return self._node is None or self._node.is_leaf
+        return self._node is None or self._node.leaf is not None
 
     @property
     def requires_grad(self) -> bool:
+        if not isinstance(self._data, Var):
+            guard(self, "requires_grad", lambda: self._node is not None)
         return self._node is not None
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
+        trace = TRACE.get()
+        if trace is not None and not trace.made(self):
+            refuse("setting requires_grad", "set it outside jit")
         if not self.is_leaf:
             raise GradientError("requires_grad: only a leaf's can be set; use detach() first")
         if value and not self.dtype.is_float:
@@ -235,6 +247,8 @@ class Tensor(Operators):
     def grad(self, value: Tensor | None) -> None:
         if value is not None and value.spec != self.spec:
             raise GradientError(f"grad: {value.spec} set on a tensor of {self.spec}; must be equal")
+        if value is not None and value.device is not self.device:
+            raise DeviceError(f"grad: {value.device} on a tensor of {self.device}; move it first")
         trace = TRACE.get()
         if trace is None:
             self._grad = value
@@ -304,8 +318,8 @@ class Tensor(Operators):
             for node, g in found.items():
                 if node.leaf is None:
                     raise TraceError(
-                        "backward: reaches a tensor that was computed outside the jitted function; "
-                        "compute it inside, or detach it"
+                        "backward: reaches a tensor that was computed outside the jitted function, "
+                        f"at {user_line()}; compute it inside, or detach it"
                     )
                 leaf = node.leaf()
                 if leaf is not None:
@@ -325,6 +339,8 @@ class Tensor(Operators):
         dtype: np.dtype[Any] | None = None,
         copy: bool | None = None,
     ) -> npt.NDArray[Any]:
+        if copy is False:
+            raise ArgumentError("tensor: NumPy can't share its memory; leave out copy=False")
         array = self.numpy()
         return array if dtype is None else array.astype(dtype)
 
@@ -392,6 +408,7 @@ class Tensor(Operators):
         extra = (
             [] if self.dtype in (dtypes.DEFAULT_FLOAT, dtypes.bool_) else [f"dtype={self.dtype}"]
         )
+        extra += [f"shape={self.shape}"] * (self.size == 0 and self.ndim > 1)
         extra += [f"device={self.device.name!r}"] * (self.device.name != "cpu")
         extra += ["requires_grad=True"] * self.requires_grad
         return f"tensor({', '.join([values, *extra])})"
@@ -445,9 +462,12 @@ def tensor(
             raise DTypeError(f"tensor: can't read {type(data).__name__} as numbers; {data!r:.60}")
         wanted = _dtype_for(data, array) if dtype is None else dtypes.as_dtype(dtype)
         if wanted.is_integer and array.dtype.kind in "iuf" and array.size:
-            for extreme in (array.min(), array.max()):
-                dtypes.check_scalar(extreme, wanted, "tensor")
-        out = _constant(array.astype(wanted.numpy), wanted, where, TRACE.get())
+            doubtful = [array.min(), array.max()]
+            if array.dtype.kind == "f":
+                doubtful += array[np.trunc(array) != array][:1].tolist()
+            for value in doubtful:
+                dtypes.check_scalar(value, wanted, "tensor")
+        out = _constant(array, wanted, where, TRACE.get())
     if requires_grad:
         out.requires_grad = True
     return out
@@ -474,5 +494,5 @@ def full(
     kind = dtypes.of_scalar(value) if dtype is None else dtypes.as_dtype(dtype)
     dtypes.check_scalar(value, kind, "full")
     where = get_device(device if device is not None else DEFAULT_DEVICE.get())
-    one = _constant(np.asarray(value).astype(kind.numpy), kind, where, TRACE.get())
+    one = _constant(np.asarray(value), kind, where, TRACE.get())
     return apply("broadcast_to", one, shape=size) if size else one

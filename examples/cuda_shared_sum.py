@@ -18,12 +18,12 @@ from typing import Literal
 
 import numpy as np
 from numba import cuda, float32
+
+from tinyaccel.errors import DeviceError, KernelError
 from tinyaccel_cuda import CudaCKernel, NumbaKernel
 from tinyaccel_cuda.gpu import gpu_count, import_cupy
 from tinyaccel_cuda.kernels import cuda_c
 from tinyaccel_cuda.kernels.shared_sum import shared_sum
-
-from tinyaccel.errors import DeviceError, KernelError
 
 BLOCK = 256
 

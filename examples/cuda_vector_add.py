@@ -14,10 +14,10 @@ from types import ModuleType
 
 import numpy as np
 from numba import cuda
-from tinyaccel_cuda import CudaCKernel, NumbaKernel
-from tinyaccel_cuda.gpu import gpu_count, import_cupy
 
 from tinyaccel.errors import DeviceError, KernelError
+from tinyaccel_cuda import CudaCKernel, NumbaKernel
+from tinyaccel_cuda.gpu import gpu_count, import_cupy
 
 BLOCK = 256
 

@@ -269,6 +269,15 @@ class Tensor(Operators):
         out._node = Node(leaf=out) if node is None else Node(parents=(node,))
         return out
 
+    def __deepcopy__(self, memo: dict[int, object]) -> Tensor:
+        """A leaf of its own with the same values: what a copy of a model is made of."""
+        if not self.is_leaf:
+            raise GradientError("deepcopy: the tensor was computed and is on the tape; detach it")
+        out = self.detach()
+        out.label, out.requires_grad = self.label, self.requires_grad
+        memo[id(self)] = out
+        return out
+
     def _current(self) -> Any:
         trace = TRACE.get()
         return self._data if trace is None else trace.read(self)

@@ -21,7 +21,7 @@ import numpy as np
 
 from tinyaccel import array_api
 from tinyaccel.contexts import setting
-from tinyaccel.errors import ArgumentError, BackendError, DeviceError
+from tinyaccel.errors import ArgumentError, BackendError, DeviceError, TinyaccelError
 from tinyaccel.graph import Graph, Instr
 from tinyaccel.op import OPS, Kernel, Op
 
@@ -204,6 +204,10 @@ def load_backend(name: str) -> Backend:
         backend = factory()
     except ImportError as error:
         raise _missing_package(name, error) from error
+    except TinyaccelError:
+        raise
+    except Exception as error:  # a stranger's plug-in must not take the others down with it
+        raise BackendError(f"backend {name!r} fails to start: {error!r}; mend or remove it") from error
     if not isinstance(backend, Backend):
         raise BackendError(
             f"backend {name!r}: {type(backend).__name__} is no tinyaccel.Backend; derive from it"
@@ -219,8 +223,10 @@ def load_backend(name: str) -> Backend:
 
 
 def _missing_package(name: str, error: ImportError) -> BackendError:
-    extras = _entry_points()[name].extras if name in _entry_points() else []
-    remedy = f"pip install 'tinyaccel[{extras[0]}]'" if extras else "install what it needs"
+    # Not EntryPoint.extras, which splits "cuda-sim" at its hyphen (Python 3.11 to 3.13).
+    value = _entry_points()[name].value if name in _entry_points() else ""
+    extra = value.partition("[")[2].rstrip("] ")
+    remedy = f"pip install 'tinyaccel[{extra}]'" if extra else "install what it needs"
     return BackendError(f"device {name!r}: {error}; {remedy}")
 
 

@@ -13,7 +13,9 @@
     ├── GraphError        (RuntimeError)  a graph that breaks its own rules
     ├── KernelError       (RuntimeError)  a fault inside a kernel, as an emulator reports it
     ├── CheckError        (AssertionError)  two results further apart than their error budget
-    └── DataError         (ValueError)    a data file or label that isn't what it should be
+    ├── DataError         (ValueError)    a data file or label that isn't what it should be
+    ├── TrainError        (RuntimeError)  training that can't go on: a loss that isn't finite
+    └── PackageError      (ImportError)   an optional package that isn't installed
 
 Each message is one line: the op, what arrived, what was expected, what to do.
 """
@@ -73,3 +75,11 @@ class CheckError(TinyaccelError, AssertionError):
 
 class DataError(TinyaccelError, ValueError):
     """A data file or a label that isn't what it should be."""
+
+
+class TrainError(TinyaccelError, RuntimeError):
+    """Training that can't go on: a loss that isn't finite."""
+
+
+class PackageError(TinyaccelError, ImportError):
+    """An optional package that isn't installed."""

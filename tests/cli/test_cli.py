@@ -1,0 +1,291 @@
+"""The command line: what each command prints, and one line for everything that is wrong."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import tinyaccel as ta
+from tinyaccel.cli import main
+from tinyaccel.cli.devices import survey
+from tinyaccel.data import DATASETS
+from tinyaccel.errors import DataError
+
+for package in ("typer", "rich", "safetensors", "sklearn"):
+    pytest.importorskip(package, reason=f"{package} (the extra 'train')")
+
+QUICK = ["train", "--model", "mlp", "--device", "cpu", "--epochs", "1"]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test runs in an empty folder, without TINYACCEL_DATA."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TINYACCEL_DATA", raising=False)
+
+
+def _program(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """tinyaccel in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "tinyaccel.cli", *arguments],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
+# What works
+
+
+def test_train_ends_with_the_accuracy(capsys: pytest.CaptureFixture[str]) -> None:
+    """The last line is the accuracy; the one before names the folder, which has the three files."""
+    assert main(QUICK) == 0
+    out, err = capsys.readouterr()
+    before, last = out.splitlines()
+    assert re.fullmatch(r"test accuracy [01]\.\d{4}", last)
+    assert re.fullmatch(
+        r"1 epochs on cpu in [\d.]+ s, [\d,]+ images/s; test loss \d\.\d{4}; "
+        r"files in runs.digits-001", before,
+    ), before  # fmt: skip
+    assert err == ""
+    files = {path.name for path in Path("runs/digits-001").iterdir()}
+    assert files == {"metrics.json", "history.csv", "model.safetensors"}
+
+
+def test_quiet_prints_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """--quiet leaves the accuracy alone; --no-jit and --seed give the same line on any day."""
+    lines = []
+    for options in (["--no-jit"], ["--no-jit"], ["--seed", "5"]):
+        assert main([*QUICK, "--quiet", "--out", "here", *options]) == 0
+        lines.append(capsys.readouterr().out)
+    assert lines[0] == lines[1] != lines[2]
+    assert lines[0].count("\n") == 1
+    assert sorted(path.name for path in Path().iterdir()) == ["here"]
+
+
+def test_as_a_program() -> None:
+    """In a process of its own, as a user starts it: the same, and nothing on stderr."""
+    done = _program(*QUICK, "--quiet")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"test accuracy 0\.\d{4}\n", done.stdout)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """--version says which."""
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"tinyaccel {ta.__version__}\n"
+
+
+def test_help(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Help names every option and lists what each name can be."""
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["train", "--help"]) == 0
+    text = capsys.readouterr().out
+    options = ["--data", "--data-dir", "--model", "--device", "--epochs", "--batch-size", "--lr",
+               "--seed", "--no-jit", "--out", "--quiet", "--debug", "TINYACCEL_DATA"]  # fmt: skip
+    for word in [*options, *DATASETS, *ta.nn.MODELS, *ta.backend_names(), "auto"]:
+        assert word in text, word
+    assert main([]) == 2  # no command: the help, and the status of a mistake
+    assert "devices" in capsys.readouterr().out
+
+
+# Devices
+
+
+@pytest.fixture
+def plug_ins() -> Iterator[None]:
+    """Three backends that don't work, each in its own way."""
+
+    class Empty(type(ta.get_device("cpu").backend)):  # type: ignore[misc]
+        name = "empty"
+
+        def devices(self) -> list[str]:
+            return []
+
+    def absent() -> ta.Backend:
+        raise ImportError("No module named 'lib'", name="lib")
+
+    def broken() -> ta.Backend:
+        raise ZeroDivisionError("oh [dear]")
+
+    from tinyaccel import backend
+
+    factories = {"empty": Empty, "absent": absent, "broken": broken}
+    for name, factory in factories.items():
+        ta.register_backend(name, factory)
+    yield
+    for name in factories:
+        del backend._registered[name]
+        backend._backends.pop(name, None)
+
+
+@pytest.mark.usefixtures("plug_ins")
+def test_devices(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every known device is in the table, those that are missing with what to do, in one line."""
+    assert main(["devices"]) == 0
+    lines = [re.split(r"\s{2,}", line.rstrip(), maxsplit=2)
+             for line in capsys.readouterr().out.splitlines()]  # fmt: skip
+    assert lines[0] == ["device", "here", "what it is, or what it needs"]
+    table = {line[0]: line[1:] for line in lines[1:-1]}
+    assert list(table) == ta.backend_names()
+    assert table["cpu"] == ["yes", "cpu"]
+    assert table["empty"] == ["no", "installed, but there is no such device on this machine"]
+    assert table["absent"] == [
+        "no", "device 'absent': No module named 'lib'; install what it needs"
+    ]  # fmt: skip
+    assert table["broken"] == ["no", "backend 'broken' fails: ZeroDivisionError: oh [dear]"]
+    assert lines[-1][0].startswith("auto ")
+
+
+def test_devices_says_what_auto_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """The last line is the device that --device auto, the default, trains on."""
+    assert main(["devices"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"auto is {ta.get_device('auto')}"
+
+
+def test_what_is_found_works() -> None:
+    """A device said to be here can be used; one said not to be raises the very text shown."""
+    for name, here, text in survey():
+        if here:
+            assert ta.ones(2, device=name).sum().item() == 2
+        else:
+            with pytest.raises(ta.errors.TinyaccelError):
+                ta.get_device(name)
+            assert "\n" not in text
+
+
+# What doesn't work: the arguments, and the whole of the one line
+
+KNOWN = "cpu.*xla or auto"
+WRONG: dict[str, tuple[list[str], str]] = {
+    "device": (["train", "--device", "gpu"],
+               rf"device: 'gpu' is unknown; expected one of {KNOWN}"),
+    "device number": (["train", "--device", "cpu:7"], r"device: 'cpu:7' is not here; cpu has cpu"),
+    "data set": (["train", "--data", "minst"],
+                 r"data set 'minst' is unknown; expected one of digits, mnist, cifar10"),
+    "model": (["train", "--model", "cnn"],
+              r"model 'cnn' is unknown; expected one of cifar_net \(3, 32, 32\), digits_cnn .*"),
+    "model for other images": (["train", "--model", "mnist_cnn"],
+                               r"model 'mnist_cnn' takes images of \(1, 28, 28\), but digits has "
+                               r"\(1, 8, 8\); expected one of digits_cnn, mlp"),
+    "no folder": (["train", "--data", "mnist"],
+                  r"mnist: no folder given; name one that has mnist/.*gz in it, with --data-dir "
+                  r"\(data_dir=\) or the environment variable TINYACCEL_DATA"),
+    "folder not there": (["train", "--data", "cifar10", "--data-dir", "nowhere"],
+                         r"cifar10: folder nowhere doesn't exist; expected a folder that has .*"),
+    "folder empty": (["train", "--data", "mnist", "--data-dir", "."],
+                     r"mnist: train-images-idx3-ubyte.gz or .* is not in ., which has nothing; .*"),
+    "epochs": (["train", "--epochs", "0"], r"fit: epochs=0; expected 1 or more"),
+    "epochs in words": (["train", "--epochs", "two"],
+                        r"Invalid value for '--epochs': .*; tinyaccel train --help lists .*"),
+    "batch size": (["train", "--batch-size", "-1"],
+                   r"DataLoader: batch_size=-1; expected 1 or more"),
+    "lr": (["train", "--lr", "nan"], r"fit: lr=nan; expected a finite number above 0"),
+    "seed": (["train", "--seed", "-1"], r"seed: -1; expected an integer from 0 to 2\*\*64 - 1"),
+    "option": (["train", "--foo"], r"No such option: --foo.*; tinyaccel train --help lists .*"),
+    "argument": (["train", "mnist"], r"Got unexpected extra argument.*; tinyaccel train --help .*"),
+    "command": (["trian"], r"No such command 'trian'.*; tinyaccel --help lists what there is"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_each_mistake_is_one_line(case: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Status 2, one line on stderr, nothing on stdout, and no folder left behind."""
+    arguments, pattern = WRONG[case]
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(rf"tinyaccel: {pattern}\n", err), err
+    assert not list(Path().glob("runs/*"))
+
+
+def test_out_that_is_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    """A file where the folder should be is left as it is."""
+    Path("out").write_text("mine")
+    assert main([*QUICK, "--out", "out"]) == 2
+    assert re.fullmatch(
+        r"tinyaccel: out: out can't be made a folder: .*\n", capsys.readouterr().err
+    )
+    assert Path("out").read_text() == "mine"
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_debug_shows_the_traceback(where: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --debug, before or after the command, an error comes with its traceback."""
+    arguments = ["train", "--data", "mnist"]
+    assert main(["--debug", *arguments] if where == "before" else [*arguments, "--debug"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("Traceback (most recent call last)")
+    assert "DataError: mnist: no folder given" in err
+
+
+def test_an_error_is_one_line_whatever_its_text(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A message with line breaks in it, from a library say, is put on one line."""
+
+    def load(_: object) -> None:
+        raise DataError("digits: this\n  and that")
+
+    monkeypatch.setitem(DATASETS, "digits", load)
+    assert main(["train"]) == 2
+    assert capsys.readouterr().err == "tinyaccel: digits: this and that\n"
+
+
+MISSING = {
+    "typer": (["devices"], "tinyaccel's command line: typer"),
+    "rich.console": (["devices"], "tinyaccel devices: rich"),
+    "safetensors": ([*QUICK, "--data", "digits"], r"fit \(out=\): safetensors"),
+    "sklearn": (QUICK, "digits: scikit-learn"),
+}
+
+
+@pytest.mark.parametrize("package", MISSING)
+def test_missing_packages(package: str, tmp_path: Path) -> None:
+    """In a process where the package can't be imported, one line names the extra to install."""
+    arguments, who = MISSING[package]
+    code = (
+        f"import sys; sys.modules[{package!r}] = None; from tinyaccel.cli import main; "
+        f"sys.exit(main({arguments!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                          timeout=120, check=False, cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 2
+    text = rf"tinyaccel: {who} is not installed; pip install 'tinyaccel\[train\]'\n"
+    assert re.fullmatch(text, done.stderr), done.stderr
+
+
+def test_importing_the_command_line_is_light() -> None:
+    """The module of the entry point imports none of the packages that may be missing."""
+    code = (
+        "import sys, tinyaccel.cli; "
+        "print(sorted({'typer', 'rich', 'sklearn', 'safetensors', 'jax'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                          timeout=120, check=True)  # fmt: skip
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent to a process by SIGINT")
+def test_ctrl_c(tmp_path: Path) -> None:
+    """Status 130, one line that says where what is finished is, and it is there."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tinyaccel.cli", *QUICK[:-1], "100000", "--out", "out"],
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=tmp_path,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "out" / "metrics.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert re.fullmatch(
+        r"tinyaccel: fit: interrupted in epoch \d+; \d+ finished epochs are in out\n", err
+    ), err
+    assert (tmp_path / "out" / "model.safetensors").exists()

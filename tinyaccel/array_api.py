@@ -15,25 +15,55 @@ from itertools import product
 from types import ModuleType
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from tinyaccel import shapes
-from tinyaccel.dtypes import DType, bfloat16, float16, float32, int32, uint32
+from tinyaccel.dtypes import ALL, DType, bfloat16, float16, float32, int32, uint32
 from tinyaccel.op import Kernel
 
 Array: TypeAlias = Any  # whatever xp's arrays are
 LOW_PRECISION = (float16, bfloat16)
 
 
+@cache
+def native(xp: ModuleType) -> dict[DType, Any]:
+    """What `xp` calls each of our dtypes: NumPy's dtypes if its own are those, else its names.
+
+    The standard has no float16 and no bfloat16, so some libraries lack them.
+    """
+    names = {d: "bool" if d.kind == "bool" else d.name for d in ALL}
+    try:
+        np.dtype(xp.float32)
+    except TypeError:
+        return {d: getattr(xp, name) for d, name in names.items() if hasattr(xp, name)}
+    return {d: d.numpy for d in ALL}
+
+
+def _low(xp: ModuleType) -> list[Any]:
+    return [native(xp)[d] for d in LOW_PRECISION if d in native(xp)]
+
+
 def in_float32(kernel: Kernel, xp: ModuleType) -> Kernel:
     """`kernel` for float16 and bfloat16: computed in float32 and rounded once, at the end."""
-    low = [d.numpy for d in LOW_PRECISION]
+    low, single = _low(xp), native(xp)[float32]
 
     def widened(*arrays: Array, **attrs: Any) -> Array:
         narrow = next(a.dtype for a in arrays if a.dtype in low)
-        wide = [xp.astype(a, float32.numpy) if a.dtype in low else a for a in arrays]
+        wide = [xp.astype(a, single) if a.dtype in low else a for a in arrays]
         out = kernel(*wide, **attrs)
-        return xp.astype(out, narrow) if out.dtype == float32.numpy else out
+        return xp.astype(out, narrow) if out.dtype == single else out
 
     return widened
+
+
+def numpy_arrays_out(kernel: Kernel) -> Kernel:
+    """`kernel` for NumPy, which hands out scalars where a 0-d array is due, and warns of 0 / 0."""
+
+    def run(*arrays: Array, **attrs: Any) -> Array:
+        with np.errstate(all="ignore"):  # IEEE 754 has an answer: inf or NaN
+            return np.asarray(kernel(*arrays, **attrs))
+
+    return run
 
 
 # Threefry. Only operators, so that NumPy arrays, device arrays and Tensors all go through it.
@@ -54,7 +84,7 @@ def threefry2x32(key0: Any, key1: Any, x0: Any, x1: Any) -> tuple[Any, Any]:
             x0 = x0 + x1
             x1 = ((x1 << rotation) | (x1 >> (32 - rotation))) ^ x0
         x0 = x0 + keys[(group + 1) % 3]
-        x1 = x1 + (keys[(group + 2) % 3] + (group + 1))
+        x1 = x1 + keys[(group + 2) % 3] + (group + 1)
     return x0, x1
 
 
@@ -72,7 +102,7 @@ def pad_axis(
         spread = xp.expand_dims(x, axis=axis + 1)
         spread = xp.concat([spread, fill(spread.shape, interior, axis + 1)], axis=axis + 1)
         x = xp.reshape(spread, (*x.shape[:axis], n * (interior + 1), *x.shape[axis + 1 :]))
-        x = x[(slice(None),) * axis + (slice(0, n * (interior + 1) - interior),)]
+        x = x[(slice(None),) * axis + (slice(0, n * (interior + 1) - interior), ...)]
     parts = [fill(x.shape, low, axis)] * bool(low) + [x] + [fill(x.shape, high, axis)] * bool(high)
     return xp.concat(parts, axis=axis) if len(parts) > 1 else x
 
@@ -96,22 +126,23 @@ def window_slices(
 @cache
 def kernels(xp: ModuleType) -> dict[str, Kernel]:
     """The default kernels over the array namespace `xp`, by op name."""
-    low = [d.numpy for d in LOW_PRECISION]
+    low, own = _low(xp), native(xp)
 
     def cast(x: Array, dtype: DType) -> Array:
         """float to int saturates and NaN becomes 0; int to int wraps; to bool means != 0."""
-        if x.dtype == dtype.numpy:
+        wanted = own.get(dtype, dtype.numpy)
+        if x.dtype == wanted:
             return x
         if dtype.kind == "bool":
             return x != 0
         if x.dtype in low:
-            x = xp.astype(x, float32.numpy)
+            x = xp.astype(x, own[float32])
         if not (dtype.is_integer and xp.isdtype(x.dtype, "real floating")):
-            return xp.astype(x, dtype.numpy)
+            return xp.astype(x, wanted)
         # The limits as floats of x's own dtype: 2**31 is exact in each of them, 2**31 - 1 isn't.
         over = x >= float(dtype.max + 1)
         under = x < float(dtype.min)
-        inside = xp.astype(xp.where(over | under | xp.isnan(x), xp.zeros_like(x), x), dtype.numpy)
+        inside = xp.astype(xp.where(over | under | xp.isnan(x), xp.zeros_like(x), x), wanted)
         whole = xp.full_like(inside, dtype.max)
         return xp.where(over, whole, xp.where(under, xp.full_like(inside, dtype.min), inside))
 
@@ -122,11 +153,19 @@ def kernels(xp: ModuleType) -> dict[str, Kernel]:
         zero = b == 0
         return xp.where(zero, xp.zeros_like(a), xp.remainder(a, xp.where(zero, b + 1, b)))
 
+    def power(a: Array, b: Array) -> Array:
+        """a**b; of integers below the power 0, only 1 and -1 have a whole result, the rest give 0."""
+        if not xp.isdtype(a.dtype, "integral"):
+            return xp.pow(a, b)
+        base = xp.where((b < 0) & (xp.abs(a) != 1), xp.zeros_like(a), a)
+        # All that a power of -1, 0 or 1 depends on is whether it is odd.
+        return xp.pow(base, xp.where(b < 0, 2 - (b & 1), b))
+
     def total(x: Array, *, axis: shapes.Shape, keepdims: bool) -> Array:
         return xp.sum(x, axis=axis, keepdims=keepdims, dtype=x.dtype)
 
     def argmax(x: Array, *, axis: int, keepdims: bool) -> Array:
-        return xp.astype(xp.argmax(x, axis=axis, keepdims=keepdims), int32.numpy)
+        return xp.astype(xp.argmax(x, axis=axis, keepdims=keepdims), own[int32])
 
     def pad(x: Array, *, widths: Sequence[tuple[int, int, int]], value: Any) -> Array:
         for axis, width in enumerate(widths):
@@ -164,7 +203,7 @@ def kernels(xp: ModuleType) -> dict[str, Kernel]:
             window_slices(kernel, out, stride, dilation),
             strict=True,
         ):
-            part = u[:, :, i, j]
+            part = u[:, :, i, j, ...]
             for axis, (s, n) in enumerate(zip((rows, columns), size, strict=True), start=2):
                 part = pad_axis(xp, part, axis, (s.start, n - s.stop, s.step - 1), 0)
             result = result + part
@@ -214,13 +253,13 @@ def kernels(xp: ModuleType) -> dict[str, Kernel]:
 
     def random_bits(state: Array, *, shape: shapes.Shape) -> Array:
         n = math.prod(shape)
-        counter = xp.arange((n + 1) // 2, dtype=uint32.numpy)
+        counter = xp.arange((n + 1) // 2, dtype=own[uint32])
         words = threefry2x32(state[0], state[1], counter, xp.zeros_like(counter) + state[2])
         return xp.reshape(xp.reshape(xp.stack(words, axis=-1), (-1,))[:n], shape)
 
     same: tuple[str, ...] = (
         "abs", "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tanh", "floor",
-        "pow", "maximum", "minimum", "equal", "less", "less_equal", "where",
+        "maximum", "minimum", "equal", "less", "less_equal", "where",
         "bitwise_and", "bitwise_or", "bitwise_xor", "take_along_axis", "max", "flip",
     )  # fmt: skip
     named: dict[str, Callable[..., Array]] = {n: getattr(xp, n) for n in same if hasattr(xp, n)}
@@ -231,6 +270,7 @@ def kernels(xp: ModuleType) -> dict[str, Kernel]:
         "sub": xp.subtract,
         "mul": xp.multiply,
         "div": xp.divide,
+        "pow": power,
         "remainder": remainder,
         "shift_left": xp.bitwise_left_shift,
         "shift_right": xp.bitwise_right_shift,
@@ -251,7 +291,7 @@ def kernels(xp: ModuleType) -> dict[str, Kernel]:
         "conv2d_weight_grad": conv2d_weight_grad,
         "conv2d_input_grad": conv2d_input_grad,
         "arange": lambda *, start, stop, step, dtype: xp.arange(
-            start, stop, step, dtype=dtype.numpy
+            start, stop, step, dtype=own.get(dtype, dtype.numpy)
         ),
         "random_bits": random_bits,
     }

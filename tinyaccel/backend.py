@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Any, ClassVar, Literal, TypeAlias
@@ -107,9 +107,13 @@ class Backend(abc.ABC):
             found = self._found[key] = self._find(op, low)
         return found
 
-    @property
+    @cached_property
     def _found(self) -> dict[tuple[Op, bool], Kernel | None]:
-        return self.__dict__.setdefault("_kernel_cache", {})  # type: ignore[no-any-return]
+        return {}
+
+    def wrap(self, kernel: Kernel, name: str) -> Kernel:
+        """What the engine calls in place of op `name`'s kernel; here, the kernel itself."""
+        return kernel
 
     def _find(self, op: Op, low: bool) -> Kernel | None:
         kernel = op.kernels.get(self.name) or self.kernels.get(op.name)
@@ -125,7 +129,7 @@ class Backend(abc.ABC):
         rounds = op.kind in _NUMERIC or op.budget.kind == "accumulate"
         if low and rounds and self.xp is not None:
             kernel = array_api.in_float32(kernel, self.xp)
-        return kernel
+        return self.wrap(kernel, op.name)
 
     def missing_kernels(self) -> list[str]:
         """The primitives that this backend can't run, by name."""
@@ -207,7 +211,8 @@ def load_backend(name: str) -> Backend:
     except TinyaccelError:
         raise
     except Exception as error:  # a stranger's plug-in must not take the others down with it
-        raise BackendError(f"backend {name!r} fails to start: {error!r}; mend or remove it") from error
+        what = f"backend {name!r} fails to start: {error!r}; mend it, or remove its package"
+        raise BackendError(what) from error
     if not isinstance(backend, Backend):
         raise BackendError(
             f"backend {name!r}: {type(backend).__name__} is no tinyaccel.Backend; derive from it"

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import cached_property
 from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from tinyaccel import array_api
 from tinyaccel.backend import Array, Backend, Device, Executable
 from tinyaccel.graph import Graph
-from tinyaccel.op import Kernel, Op
+from tinyaccel.op import Kernel
 from tinyaccel_cuda import gpu, ops
 
 
@@ -65,10 +65,9 @@ class CudaBackend(Backend):
 
         return on_device
 
-    def kernel(self, op: Op, low: bool = False) -> Kernel | None:
+    def wrap(self, kernel: Kernel, name: str) -> Kernel:
         """The kernel, run on the GPU that holds its first array."""
-        kernel = super().kernel(op, low)
-        if kernel is None or self._count == 1:
+        if self._count == 1:
             return kernel
 
         def on_device(*arrays: Array, **attrs: Any) -> Array:
@@ -107,18 +106,8 @@ class CudaSimBackend(Backend):
         """A copy."""
         return np.array(array)
 
-    def kernel(self, op: Op, low: bool = False) -> Kernel | None:
-        """The kernel, made to return an array: of a 0-d result NumPy makes a scalar."""
-        found = self._wrapped.get((op, low))
-        if found is None:
-            kernel = super().kernel(op, low)
-            if kernel is not None:
-                found = self._wrapped[op, low] = _array_out(kernel)
-        return found
-
-    @cached_property
-    def _wrapped(self) -> dict[tuple[Op, bool], Kernel]:
-        return {}
+    def wrap(self, kernel: Kernel, name: str) -> Kernel:
+        return array_api.numpy_arrays_out(kernel)
 
 
 _math_erf = np.frompyfunc(math.erf, 1, 1)
@@ -126,14 +115,6 @@ _math_erf = np.frompyfunc(math.erf, 1, 1)
 
 def _erf(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.asarray(_math_erf(x.astype(np.float64))).astype(x.dtype)
-
-
-def _array_out(kernel: Kernel) -> Kernel:
-    def run(*arrays: npt.NDArray[Any], **attrs: Any) -> npt.NDArray[Any]:
-        with np.errstate(all="ignore"):  # as on a GPU, overflow and 0 / 0 are values, no warnings
-            return np.asarray(kernel(*arrays, **attrs))
-
-    return run
 
 
 def _number(device: Device) -> int:

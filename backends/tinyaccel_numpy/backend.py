@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tinyaccel.backend import Backend, Device, Executable
-from tinyaccel.graph import Graph
-from tinyaccel.op import Kernel, Op
+from tinyaccel import array_api
+from tinyaccel.backend import Backend, Device
+from tinyaccel.op import Kernel
 from tinyaccel_numpy.kernels import KERNELS
 
 
@@ -31,34 +30,5 @@ class NumpyBackend(Backend):
     def download(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return np.array(array)
 
-    def kernel(self, op: Op, low: bool = False) -> Kernel | None:
-        found = self._wrapped.get((op, low))
-        if found is None:
-            kernel = super().kernel(op, low)
-            found = None if kernel is None else _array_out(kernel)
-            if found is not None:
-                self._wrapped[op, low] = found
-        return found
-
-    @functools.cached_property
-    def _wrapped(self) -> dict[tuple[Op, bool], Kernel]:
-        return {}
-
-    def compile(self, graph: Graph, device: Device) -> Executable:
-        run = super().compile(graph, device)
-
-        def quiet(arrays: Any) -> list[Any]:
-            with np.errstate(all="ignore"):
-                return run(arrays)
-
-        return quiet
-
-
-def _array_out(kernel: Kernel) -> Kernel:
-    """NumPy hands out scalars where a 0-d array is due, and warns where IEEE 754 has an answer."""
-
-    def run(*arrays: Any, **attrs: Any) -> npt.NDArray[Any]:
-        with np.errstate(all="ignore"):
-            return np.asarray(kernel(*arrays, **attrs))
-
-    return run
+    def wrap(self, kernel: Kernel, name: str) -> Kernel:
+        return array_api.numpy_arrays_out(kernel)

@@ -25,14 +25,15 @@ def erf(x: Array) -> Array:
 def add_up(x: Array, *, axis: shapes.Shape, keepdims: bool) -> Array:
     """A sum in about sqrt(k) blocks of sqrt(k) rows, so that its error grows with sqrt(k) only.
 
-    NumPy adds pairwise along the last axis of a contiguous array, but row after row along others.
+    NumPy adds pairwise along the last axes of a contiguous array, but row after row along others
+    and in a transposed one.
     """
     if x.dtype.kind != "f" or not axis:
         return np.sum(x, axis=axis, keepdims=keepdims, dtype=x.dtype)
     kept = tuple(a for a in range(x.ndim) if a not in axis)
     k = math.prod(x.shape[a] for a in axis)
-    trailing = axis == tuple(range(len(kept), x.ndim))
-    if trailing or k < 64:
+    pairwise = x.flags.c_contiguous and axis == tuple(range(len(kept), x.ndim))
+    if pairwise or k < 64:
         out = np.sum(x, axis=axis, dtype=x.dtype)
     else:
         rows = x.transpose(axis + kept).reshape(k, -1)
@@ -127,7 +128,7 @@ def _pixels(g: Array, groups: int) -> Array:
 def conv2d(x: Array, weight: Array, *, groups: int, precision: str, **at: Any) -> Array:
     rows, (oh, ow) = _rows(x, weight.shape[2:], groups, at)
     y = rows @ _weight_columns(weight, groups)
-    y = y.reshape(groups, x.shape[0], oh, ow, -1).transpose(1, 0, 4, 2, 3)
+    y = y.reshape(groups, x.shape[0], oh, ow, weight.shape[0] // groups).transpose(1, 0, 4, 2, 3)
     return y.reshape(x.shape[0], weight.shape[0], oh, ow)
 
 
@@ -136,8 +137,9 @@ def conv2d_weight_grad(
 ) -> Array:
     rows, _ = _rows(x, kernel, groups, at)
     w = _pixels(g, groups).transpose(0, 2, 1) @ rows
-    w = w.reshape(groups, -1, *kernel, x.shape[1] // groups).transpose(0, 1, 4, 2, 3)
-    return w.reshape(g.shape[1], x.shape[1] // groups, *kernel)
+    k, depth = g.shape[1], x.shape[1] // groups
+    w = w.reshape(groups, k // groups, *kernel, depth).transpose(0, 1, 4, 2, 3)
+    return w.reshape(k, depth, *kernel)
 
 
 def conv2d_input_grad(

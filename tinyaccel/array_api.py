@@ -154,7 +154,7 @@ def kernels(xp: ModuleType) -> dict[str, Kernel]:
         return xp.where(zero, xp.zeros_like(a), xp.remainder(a, xp.where(zero, b + 1, b)))
 
     def power(a: Array, b: Array) -> Array:
-        """a**b; of integers below the power 0, only 1 and -1 have a whole result, the rest give 0."""
+        """a**b; of integers, only 1 and -1 have a whole power below 0, and the rest give 0."""
         if not xp.isdtype(a.dtype, "integral"):
             return xp.pow(a, b)
         base = xp.where((b < 0) & (xp.abs(a) != 1), xp.zeros_like(a), a)
@@ -162,7 +162,18 @@ def kernels(xp: ModuleType) -> dict[str, Kernel]:
         return xp.pow(base, xp.where(b < 0, 2 - (b & 1), b))
 
     def total(x: Array, *, axis: shapes.Shape, keepdims: bool) -> Array:
-        return xp.sum(x, axis=axis, keepdims=keepdims, dtype=x.dtype)
+        """In about sqrt(k) blocks of sqrt(k) terms: so the error grows with sqrt(k), not with k."""
+        k = math.prod(x.shape[a] for a in axis)
+        if k < 64 or not xp.isdtype(x.dtype, "real floating"):
+            return xp.sum(x, axis=axis, keepdims=keepdims, dtype=x.dtype)
+        kept = tuple(a for a in range(x.ndim) if a not in axis)
+        rest = math.prod(x.shape[a] for a in kept)
+        rows = xp.reshape(xp.permute_dims(x, axis + kept), (k, rest))
+        block = math.isqrt(k)
+        whole = k // block * block
+        blocks = xp.sum(xp.reshape(rows[:whole, :], (whole // block, block, rest)), axis=1)
+        out = xp.sum(blocks, axis=0) + xp.sum(rows[whole:, :], axis=0)
+        return xp.reshape(out, shapes.reduce(x.shape, axis, keepdims))
 
     def argmax(x: Array, *, axis: int, keepdims: bool) -> Array:
         return xp.astype(xp.argmax(x, axis=axis, keepdims=keepdims), own[int32])

@@ -43,14 +43,7 @@ def kernels(xp: ModuleType, device: str) -> Mapping[str, Kernel]:
 
     def total(x: Array, *, axis: tuple[int, ...], keepdims: bool) -> Array:
         """The sum over `axis`; that of a whole float32 array goes to shared_sum, twice."""
-        whole = len(axis) == x.ndim
-        if xp is np and x.dtype.kind == "f" and not whole:
-            # NumPy adds pairwise only along the last axis; elsewhere its error grows with k.
-            last = tuple(range(x.ndim - len(axis), x.ndim))
-            x = np.ascontiguousarray(np.moveaxis(x, axis, last))
-            out = defaults["sum"](x, axis=last, keepdims=False)
-            return np.expand_dims(out, axis) if keepdims else out
-        if not (whole and x.size and x.dtype == np.float32):
+        if not (len(axis) == x.ndim and x.size and x.dtype == np.float32):
             return defaults["sum"](x, axis=axis, keepdims=keepdims)
         values, kernel = xp.ascontiguousarray(x), cuda_c("shared_sum")
         blocks = blocks_for(x.size)

@@ -15,6 +15,7 @@ from tinyaccel.op import Kernel
 
 Array: TypeAlias = npt.NDArray[Any]
 
+_DEFAULTS = array_api.kernels(np)
 _erf = np.frompyfunc(math.erf, 1, 1)
 
 
@@ -23,25 +24,11 @@ def erf(x: Array) -> Array:
 
 
 def add_up(x: Array, *, axis: shapes.Shape, keepdims: bool) -> Array:
-    """A sum in about sqrt(k) blocks of sqrt(k) rows, so that its error grows with sqrt(k) only.
-
-    NumPy adds pairwise along the last axes of a contiguous array, but row after row along others
-    and in a transposed one.
-    """
-    if x.dtype.kind != "f" or not axis:
-        return np.sum(x, axis=axis, keepdims=keepdims, dtype=x.dtype)
-    kept = tuple(a for a in range(x.ndim) if a not in axis)
-    k = math.prod(x.shape[a] for a in axis)
-    pairwise = x.flags.c_contiguous and axis == tuple(range(len(kept), x.ndim))
-    if pairwise or k < 64:
-        out = np.sum(x, axis=axis, dtype=x.dtype)
-    else:
-        rows = x.transpose(axis + kept).reshape(k, -1)
-        block = math.isqrt(k)
-        whole = k // block * block
-        out = rows[:whole].reshape(-1, block, rows.shape[1]).sum(axis=1).sum(axis=0)
-        out = (out + rows[whole:].sum(axis=0)).reshape([x.shape[a] for a in kept])
-    return out.reshape(shapes.reduce(x.shape, axis, keepdims))
+    """NumPy adds pairwise along the last axes of a contiguous array; elsewhere, row by row."""
+    last = axis == tuple(range(x.ndim - len(axis), x.ndim)) and x.flags.c_contiguous
+    if last or x.dtype.kind != "f":
+        return np.asarray(np.sum(x, axis=axis, keepdims=keepdims, dtype=x.dtype))
+    return np.asarray(_DEFAULTS["sum"](x, axis=axis, keepdims=keepdims))
 
 
 def _checked(indices: Array, n: int, op: str) -> Array:
@@ -198,9 +185,11 @@ def max_pool2d_input_grad(
     # NHWC in memory, seen as NCHW.
     image = np.zeros((n, h + top + bottom, w + left + right, c), g.dtype).transpose(0, 3, 1, 2)
     taken = np.zeros_like(best, dtype=bool)
+    # A pixel of the lowest value ties with the padding, which can't take its gradient.
+    inside = _pool_places(np.ones((1, 1, h, w), bool), kernel, stride, padding, dilation)
     where = array_api.window_slices(kernel, (g.shape[2], g.shape[3]), stride, dilation)
-    for place, (rows, columns) in zip(places, where, strict=True):
-        hit = place == best
+    for place, real, (rows, columns) in zip(places, inside, where, strict=True):
+        hit = (place == best) & real
         if nans:
             hit |= np.isnan(place)
         hit &= ~taken
@@ -219,5 +208,5 @@ KERNELS: dict[str, Kernel] = {
     "conv2d_input_grad": conv2d_input_grad,
     "max_pool2d": max_pool2d,
     "max_pool2d_input_grad": max_pool2d_input_grad,
-    "random_bits": array_api.kernels(np)["random_bits"],
+    "random_bits": _DEFAULTS["random_bits"],
 }

@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinyaccel import shapes
+from tinyaccel import dtypes, shapes
 from tinyaccel.errors import ShapeError
 from tinyaccel.op import Budget, Interval, Op, Spec, register
 from tinyaccel.ops.define import composite
+from tinyaccel.ops.elementwise import equal, not_equal
 from tinyaccel.ops.indexing import scatter_add
 from tinyaccel.ops.linalg import with_precision
 from tinyaccel.ops.movement import pad
@@ -278,7 +279,10 @@ def max_pool2d_input_grad(
 ) -> Tensor:
     """The gradient of `max_pool2d` with respect to x, given g, the gradient of its result."""
     places = _places(x.detach(), kernel, stride, padding, dilation)
-    first = places.argmax(axis=2, keepdims=True)
+    hit = equal(places, places.max(axis=2, keepdims=True)) | not_equal(places, places)
+    # A pixel of the lowest value ties with the padding, which can't take its gradient.
+    real = _places(full(x.shape, True, device=x.device), kernel, stride, padding, dilation)
+    first = (hit & real).astype(dtypes.int32).argmax(axis=2, keepdims=True)
     zeros = full(places.shape, 0, dtype=g.dtype, device=g.device)
     spread = scatter_add(zeros, first, g.expand_dims(2), axis=2)
     (top, bottom), (left, right) = padding

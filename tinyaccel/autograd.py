@@ -6,7 +6,7 @@ Each takes a function of tensors and returns tensors; they nest, for derivatives
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, overload
 
 from tinyaccel.contexts import setting
 from tinyaccel.errors import GradientError
@@ -37,6 +37,14 @@ def _aliases(name: str, args: Sequence[TensorLike], argnums: Sequence[int]) -> l
     return inputs
 
 
+def _one_tensor(name: str, out: object) -> Tensor:
+    if not isinstance(out, Tensor):
+        raise GradientError(
+            f"{name}: the function returned {type(out).__name__}; expected one tensor"
+        )
+    return out
+
+
 def _pull(out: Tensor, g: Tensor, sources: Sequence[Tensor]) -> list[Tensor]:
     """The gradients at `sources`, differentiable themselves only if something outside asks for it.
 
@@ -54,6 +62,14 @@ def _pull(out: Tensor, g: Tensor, sources: Sequence[Tensor]) -> list[Tensor]:
     return [_zeros(s) if f is None else f for f, s in zip(found, sources, strict=True)]
 
 
+@overload
+def value_and_grad(
+    fn: Callable[..., Tensor], argnums: int = 0
+) -> Callable[..., tuple[Tensor, Tensor]]: ...
+@overload
+def value_and_grad(
+    fn: Callable[..., Tensor], argnums: Sequence[int]
+) -> Callable[..., tuple[Tensor, tuple[Tensor, ...]]]: ...
 def value_and_grad(
     fn: Callable[..., Tensor], argnums: ArgNums = 0
 ) -> Callable[..., tuple[Tensor, Grads]]:
@@ -88,9 +104,11 @@ def value_and_grad(
 
 
 def _cut(out: Tensor, sources: Sequence[Tensor]) -> Tensor:
-    """`out` without its tape where that leads nowhere but to our own sources."""
+    """`out` without its tape where nobody wants one, or it leads only to our own sources."""
     if out._node is None:
         return out
+    if not GRAD_MODE.get():
+        return out.detach()
     ours = {s._node for s in sources}
     outside = any(
         node not in ours if node.is_leaf else node in ours for node in reachable(out._node)
@@ -98,6 +116,12 @@ def _cut(out: Tensor, sources: Sequence[Tensor]) -> Tensor:
     return out if outside else out.detach()
 
 
+@overload
+def grad(fn: Callable[..., Tensor], argnums: int = 0) -> Callable[..., Tensor]: ...
+@overload
+def grad(
+    fn: Callable[..., Tensor], argnums: Sequence[int]
+) -> Callable[..., tuple[Tensor, ...]]: ...
 def grad(fn: Callable[..., Tensor], argnums: ArgNums = 0) -> Callable[..., Grads]:
     """A function that returns the gradient of fn, a scalar function, at its arguments.
 
@@ -125,7 +149,7 @@ def vjp(
     """
     with setting(GRAD_MODE, True):
         inputs = _aliases("vjp", args, range(len(args)))
-        out = fn(*inputs)
+        out = _one_tensor("vjp", fn(*inputs))
 
     def pull(v: Tensor) -> tuple[Tensor, ...]:
         if v.spec != out.spec:
@@ -156,7 +180,7 @@ def jvp(
                 raise GradientError(
                     f"jvp: tangent {t.spec} for an input of {x.spec}; must be equal"
                 )
-        out = fn(*inputs)
+        out = _one_tensor("jvp", fn(*inputs))
         probe = _zeros(out).alias()
         pulled = gradients(out, probe, inputs)
     tangent = _zeros(out)
@@ -175,6 +199,8 @@ def hvp(
     >>> hvp(lambda x: (x**3).sum(), [ta.tensor([1.0, 2.0])], [ta.tensor([1.0, 0.0])])
     tensor([6., 0.])
     """
+    if len(primals) != len(vector):
+        raise GradientError(f"hvp: {len(primals)} primals but {len(vector)} vectors; pair them")
     numbers = tuple(range(len(primals)))
 
     def slope(*args: Tensor) -> Tensor:

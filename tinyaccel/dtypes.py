@@ -8,7 +8,6 @@ signed one. Python and NumPy scalars are weak: they take the dtype of the tensor
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, Literal, TypeAlias
@@ -111,7 +110,8 @@ def as_dtype(dtype: DType | str | type | np.dtype[Any]) -> DType:
     if dtype is float or dtype is int or dtype is bool:
         return {float: DEFAULT_FLOAT, int: DEFAULT_INT, bool: bool_}[dtype]
     try:
-        return _BY_NUMPY[np.dtype(dtype)]
+        # np.dtype(None) would be float64
+        return _BY_NUMPY[np.dtype("V" if dtype is None else dtype)]
     except (TypeError, KeyError):
         raise DTypeError(f"dtype: {dtype!r} is not one of {', '.join(_BY_NAME)}") from None
 
@@ -190,13 +190,3 @@ def default_float(dtype: DType) -> DType:
 def is_scalar(value: object) -> bool:
     """Whether `value` is a Python or NumPy scalar that tinyaccel treats as weak."""
     return isinstance(value, bool | int | float | np.bool_ | np.integer | np.floating)
-
-
-def bits(dtype: DType) -> int:
-    """Bits per element, which is also the width that shifts are checked against."""
-    return 8 * dtype.itemsize
-
-
-def round_to(value: float, dtype: DType) -> float:
-    """The number of `dtype` nearest to `value`, as a Python float."""
-    return value if math.isnan(value) else float(np.asarray(value).astype(dtype.numpy))

@@ -174,7 +174,7 @@ class Graph:
         """The graph in Graphviz's DOT language: `dot -Tsvg` draws it."""
         lines = ["digraph {", "  node [shape=box, fontname=monospace];"]
         for value in self.inputs:
-            label = self.labels.get(value, "input")
+            label = self.labels.get(value, "input").replace('"', '\\"')
             lines.append(f'  v{value} [label="{label}\\n{self.specs[value]}", style=rounded];')
         for value, array in self.constants.items():
             shown = array.item() if array.ndim == 0 else self.specs[value]

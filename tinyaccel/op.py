@@ -29,7 +29,7 @@ Kind = Literal[
     "unary", "binary", "comparison", "ternary", "cast", "reduction", "movement", "indexing",
     "linalg", "window", "creation", "composite", "custom",
 ]  # fmt: skip
-Takes = Literal["any", "number", "float", "integer", "bool", "sum"]
+Takes = Literal["any", "number", "float", "integer", "whole", "bool", "sum"]
 Attrs: TypeAlias = Mapping[str, Any]  # hashable values, each op's own
 Infer: TypeAlias = Callable[..., Spec]  # infer(*specs, **attrs)
 Prepare: TypeAlias = Callable[..., dict[str, Any]]  # prepare(*specs, **attrs) -> canonical attrs
@@ -139,11 +139,17 @@ class Op:
             "number": dtype.kind != "bool",
             "float": True,
             "integer": not dtype.is_float,
+            "whole": dtype.is_integer,
             "bool": dtype.kind == "bool",
             "sum": True,
         }[self.takes]
         if not ok:
-            expected = {"number": "a number", "integer": "integers or bool", "bool": "bool"}
+            expected = {
+                "number": "a number",
+                "integer": "integers or bool",
+                "whole": "integers",
+                "bool": "bool",
+            }
             raise DTypeError(
                 f"{self.name}: dtype {dtype}; expected {expected[self.takes]}; convert with astype"
             )

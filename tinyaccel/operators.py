@@ -6,7 +6,7 @@ that this file needs none of the ops.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tinyaccel import dtypes, shapes
@@ -146,6 +146,14 @@ class Operators:
         if plan.flipped:
             out = self._apply("flip", out, axis=plan.flipped)
         return out if out.shape == plan.shape else self._apply("reshape", out, shape=plan.shape)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise ShapeError("len: a 0-d tensor has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
 
     def __setitem__(self, index: object, value: object) -> None:
         raise TinyaccelError("tensors are immutable: build a new one with where(), or use assign")

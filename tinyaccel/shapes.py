@@ -225,6 +225,11 @@ class IndexPlan(NamedTuple):
     moves: bool
 
 
+def _has_axes(index: object) -> bool:
+    """Whether it is an array of one axis at least: those have an `__index__` that only raises."""
+    return getattr(index, "shape", ()) != ()
+
+
 def parse_index(shape: Shape, index: object) -> IndexPlan:
     """Basic indexing, as in the Array API: integers, slices, None and one Ellipsis.
 
@@ -250,12 +255,14 @@ def parse_index(shape: Shape, index: object) -> IndexPlan:
             continue
         n = shape[axis]
         if isinstance(part, slice):
+            if part.step == 0:
+                raise ArgumentError(f"getitem: {part} never arrives; give a step other than 0")
             places = range(*part.indices(n))
             if places.step < 0:
                 places = places[::-1]
                 flipped.append(axis)
             out.append(len(places))
-        elif isinstance(part, int) or (hasattr(part, "__index__") and not hasattr(part, "shape")):
+        elif hasattr(part, "__index__") and not isinstance(part, bool) and not _has_axes(part):
             i = operator.index(part)
             if not -n <= i < n:
                 raise IndexRangeError(f"getitem: index {i} is out of range for axis {axis} of {n}")

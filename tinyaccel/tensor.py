@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -361,6 +361,8 @@ class Tensor(Operators):
 
     def __dlpack_device__(self) -> tuple[int, int]:
         refuse("exporting a tensor", "do it outside jit")
+        if isinstance(self._data, Var):
+            raise leaked(self)
         device: tuple[int, int] = self._data.__dlpack_device__()
         return device
 
@@ -401,22 +403,13 @@ class Tensor(Operators):
             raise DTypeError(f"index: {self.spec} is no integer; convert with astype")
         return int(self.item())
 
-    def __len__(self) -> int:
-        if not self.shape:
-            raise ShapeError("len: a 0-d tensor has no length")
-        return self.shape[0]
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return (self[i] for i in range(len(self)))
-
     def __repr__(self) -> str:
         if isinstance(self._data, Var):
             return f"tensor(%{self._data.value}, {self.spec}, traced)"
         with setting(TRACE, None):
             values = np.array2string(self.numpy(), separator=", ", prefix="tensor(", threshold=200)
-        extra = (
-            [] if self.dtype in (dtypes.DEFAULT_FLOAT, dtypes.bool_) else [f"dtype={self.dtype}"]
-        )
+        plain = self.dtype in (dtypes.DEFAULT_FLOAT, dtypes.bool_)
+        extra = [] if plain else [f"dtype={self.dtype}"]
         extra += [f"shape={self.shape}"] * (self.size == 0 and self.ndim > 1)
         extra += [f"device={self.device.name!r}"] * (self.device.name != "cpu")
         extra += ["requires_grad=True"] * self.requires_grad

@@ -8,6 +8,7 @@ clean-up, and `jit` reads from the account what to bind as input and what to wri
 from __future__ import annotations
 
 import linecache
+import os
 import sys
 from collections.abc import Callable, Hashable, Sequence
 from contextvars import ContextVar
@@ -24,7 +25,7 @@ from tinyaccel.tape import Node
 if TYPE_CHECKING:
     from tinyaccel.tensor import Tensor
 
-_PACKAGE = str(Path(__file__).parent)
+_PACKAGE = str(Path(__file__).parent) + os.sep  # a user's tinyaccel_tricks.py is none of ours
 
 
 class Var:
@@ -41,6 +42,7 @@ class Trace:
     """A graph under construction, and what became of each outside tensor meanwhile.
 
     args      what stands for an argument: its number and the tensor of this first call
+    args_in   what stands for an argument, by identity, with its input value
     captured  other outside tensors that the trace reads, by identity, with their input value
     grads_in  tensors whose `.grad` the trace reads, likewise
     writes    tensors that were assigned to, with the last value
@@ -53,12 +55,12 @@ class Trace:
         self.captures = captures
         self.graph = Graph()
         self.args: dict[int, tuple[int, Tensor]] = {}
+        self.args_in: dict[int, tuple[Tensor, int]] = {}
         self.captured: dict[int, tuple[Tensor, int]] = {}
         self.grads_in: dict[int, tuple[Tensor, int]] = {}
         self.writes: dict[int, tuple[Tensor, Var]] = {}
         self.grads: dict[int, tuple[Tensor, Tensor | None]] = {}
         self.guards: dict[tuple[int, str], tuple[Callable[[], Hashable], Hashable, str]] = {}
-        self._arg_values: dict[int, int] = {}
         self._now: dict[int, Var] = {}
         self._outside: dict[int, Node] = {}
         self._kept: list[object] = []  # so that no id() is used twice
@@ -80,14 +82,14 @@ class Trace:
             self._scalars[key] = var
         return var
 
-    def add_arg(self, stand_in: Tensor, given: Tensor, label: str) -> None:
+    def add_arg(self, stand_in: Tensor, number: int, given: Tensor, label: str) -> None:
         """Let `stand_in` be the argument for which `given` is passed in this first call."""
-        self._arg_values[id(stand_in)] = self._bind(stand_in, label)
-        self.args[id(stand_in)] = (len(self.args), given)
+        self.args_in[id(stand_in)] = (stand_in, self._bind(stand_in, label))
+        self.args[id(stand_in)] = (number, given)
 
-    def input_value(self, stand_in: int) -> int:
-        """The graph input of an argument, by the identity of what stands for it."""
-        return self._arg_values[stand_in]
+    def made(self, tensor: Tensor) -> bool:
+        """Whether `tensor` came to be inside the traced function."""
+        return isinstance(tensor._data, Var) and id(tensor) not in self.args
 
     def _bind(self, tensor: Tensor, label: str) -> int:
         self._kept.append(tensor)
@@ -103,15 +105,30 @@ class Trace:
                 if data.trace is not self:
                     raise leaked(tensor)
                 return data
-            if not self.captures:
+            self.refuse_outside("", [tensor])
+            value = self._bind(tensor, f"captured {tensor.label}".rstrip())
+            self.captured[id(tensor)] = (tensor, value)
+            self._guard_state(tensor)
+        return self._now[id(tensor)]
+
+    def refuse_outside(self, op: str, tensors: Sequence[Tensor]) -> None:
+        """In the body of an op, raise for a tensor that isn't made from the op's inputs."""
+        if self.captures:
+            return
+        for tensor in tensors:
+            if not isinstance(tensor._data, Var):
                 raise TraceError(
                     f"{self.name}: its body uses {tensor.spec} from outside; pass it as an input"
                 )
-            value = self._bind(tensor, f"captured {tensor.label}".rstrip())
-            self.captured[id(tensor)] = (tensor, value)
-            self.guard(tensor, "requires_grad", lambda: tensor._node is not None)
-            self.guard(tensor, "device", lambda: tensor.device)
-        return self._now[id(tensor)]
+        raise TraceError(
+            f"{self.name}: {op} in its body meets a tensor on another device than the inputs'; "
+            "make it with device=x.device, x being an input"
+        )
+
+    def _guard_state(self, tensor: Tensor) -> None:
+        """What may change about a tensor from outside, besides its values."""
+        self.guard(tensor, "requires_grad", lambda: tensor._node is not None)
+        self.guard(tensor, "device", lambda: tensor.device)
 
     def node(self, tensor: Tensor) -> Node | None:
         """Where gradients for `tensor` go: its node, or a dead end for what was computed outside.
@@ -126,11 +143,13 @@ class Trace:
         return self._outside.setdefault(id(tensor), Node())
 
     def assign(self, tensor: Tensor, var: Var) -> None:
-        if isinstance(tensor._data, Var) and id(tensor) not in self.args:
+        if self.made(tensor):
             raise TraceError(
                 f"assign: the target was made inside the jitted function ({user_line()}); "
                 "make it outside, or use the new value itself"
             )
+        if id(tensor) not in self.args:
+            self._guard_state(tensor)
         self._kept.append(tensor)
         self._now[id(tensor)] = var
         self.writes[id(tensor)] = (tensor, var)
@@ -161,6 +180,13 @@ class Trace:
             self._kept.append(owner)
             self.guards[id(owner), what] = (read, read(), f"{type(owner).__name__}.{what}")
 
+    def close(self) -> None:
+        """Let go of all tensors: whoever holds a variable of this trace needs its graph alone."""
+        for account in (self.args, self.args_in, self.captured, self.grads_in, self.writes,
+                        self.grads, self.guards, self._now, self._outside):  # fmt: skip
+            account.clear()
+        self._kept.clear()
+
 
 TRACE: ContextVar[Trace | None] = ContextVar("trace", default=None)
 
@@ -182,12 +208,10 @@ def user_line() -> str:
 
 
 def refuse(what: str, remedy: str) -> None:
-    """Raise `TraceError` if a trace is current: `what` needs a value that isn't there yet."""
+    """Raise `TraceError` if a trace is current: `what` needs a value, or acts only once."""
     trace = TRACE.get()
     if trace is not None:
-        raise TraceError(
-            f"{what} needs a value, but {trace.name} is tracing, at {user_line()}; {remedy}"
-        )
+        raise TraceError(f"{what} can't be traced by {trace.name}, at {user_line()}; {remedy}")
 
 
 def leaked(tensor: Tensor) -> TraceError:

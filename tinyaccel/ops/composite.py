@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinyaccel import shapes
+from tinyaccel import dtypes, shapes
 from tinyaccel.errors import ArgumentError, DTypeError, ShapeError
 from tinyaccel.op import Interval, Spec
 from tinyaccel.ops.creation import arange
@@ -115,6 +115,8 @@ def _prepare_dropout(x: Spec, bits: Spec, *, p: float) -> dict[str, Any]:
         raise ArgumentError(f"dropout: p={p}; expected a probability from 0 to 1")
     if x.shape != bits.shape:
         raise ShapeError(f"dropout: bits {bits.shape} for {x.shape}; one word per element")
+    if bits.dtype is not dtypes.uint32:
+        raise DTypeError(f"dropout: bits are {bits}; expected uint32, as random.bits draws them")
     return {"p": float(p)}
 
 

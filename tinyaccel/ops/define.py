@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeAlias, cast
 from tinyaccel import dtypes, shapes
 from tinyaccel.backend import Device
 from tinyaccel.contexts import setting
-from tinyaccel.errors import ArgumentError
+from tinyaccel.errors import ArgumentError, TinyaccelError
 from tinyaccel.graph import Graph
 from tinyaccel.op import (
     EXACT,
@@ -184,7 +184,10 @@ def composite(
             return filled if prepare is None else prepare(*specs, **filled)
 
         def infer(*specs: Spec, **attrs: Any) -> Spec:
-            graph = body_graph(op, specs, attrs)
+            try:
+                graph = body_graph(op, specs, attrs)
+            except TinyaccelError as error:  # a step of the body's; the caller knows only this op
+                raise type(error)(f"{name}: {str(error).partition(': ')[2]}") from error
             return graph.specs[graph.outputs[0]]
 
         op = Op(

@@ -31,6 +31,7 @@ ORDER = [
     ["tape"],
     ["trace"],
     ["operators"],
+    ["host"],
     ["tensor"],
     ["ops"],
     ["autograd"],
@@ -48,8 +49,8 @@ LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 FOR_BACKENDS = {"op", "graph", "dtypes", "shapes", "errors", "backend", "array_api"}
 
 # What a student reads in an afternoon.
-CORE = ["op", "graph", "backend", "array_api", "tape", "trace", "operators", "tensor", "autograd",
-        "passes", "trees", "compiled", "jit"]  # fmt: skip
+CORE = ["op", "graph", "backend", "array_api", "tape", "trace", "operators", "host", "tensor",
+        "autograd", "passes", "trees", "compiled", "jit"]  # fmt: skip
 
 
 def sources(folder: Path) -> list[Path]:

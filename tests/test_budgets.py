@@ -318,6 +318,20 @@ def test_network_off_by_little(output: int, rng: np.random.Generator) -> None:
         budgets.compare(graph, arrays, wrong, got, ["a", "b", "c", "d"])
 
 
+def test_spread_is_what_rounding_does(rng: np.random.Generator) -> None:
+    """Through a whole program it is within the bound, below it, and still no less than real."""
+    step, arrays = _network(np.float32, rng)
+    graph = graph_of(step, *arrays)
+    wide, narrow = budgets.bounds(graph, arrays), budgets.spread(graph, arrays)
+    again = budgets.spread(graph, arrays)
+    got = [t.numpy() for t in step(*map(ta.tensor, arrays))]
+    for y, bound, found, same in zip(got, wide, narrow, again, strict=True):
+        assert (found.error <= bound.error).all()
+        assert np.median(found.error) < np.median(bound.error)
+        assert budgets.measure(y, found.value, found.error).ok
+        assert (found.error == same.error).all()
+
+
 def test_float64_is_judged_in_more_than_float64() -> None:
     """The exact value of a float64 graph isn't itself rounded to float64."""
     found = bound_of(ta.sum, np.array([1.0, 2.0**-60, -1.0]))

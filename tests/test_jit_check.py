@@ -266,6 +266,18 @@ def test_error_in_the_eager_run(device: str) -> None:
     careful(problem.x, problem.labels)
 
 
+def test_stale_target_is_put_back() -> None:
+    """A function that assigns to another tensor than when it was traced leaves that one, too."""
+    a, b = ta.tensor(0), ta.tensor(0)
+    target = [a]
+    careful = ta.jit(lambda: target[0].assign(target[0] + 1), check=True)
+    careful()
+    target[0] = b
+    with pytest.raises(CheckError, match="run eagerly, it assigns to"):
+        careful()
+    assert (a.item(), b.item()) == (1, 0)
+
+
 def test_checked_results_can_be_differentiated(device: str) -> None:
     """check compares; it keeps the jitted results, with their tape."""
     p = ta.tensor([2.0], requires_grad=True)

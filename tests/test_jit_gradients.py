@@ -295,6 +295,25 @@ def test_gradient_penalty_step(device: str) -> None:
     np.testing.assert_allclose(runs[1], runs[0], rtol=1e-4)
 
 
+def test_create_graph_inside(device: str) -> None:
+    """A .grad that backward(create_graph=True) leaves behind can itself be differentiated."""
+    found = []
+    for wrap in (lambda f: f, ta.jit):
+        p, w = parameter(2.0), parameter(5.0)
+
+        def step(p: Tensor, w: Tensor = w) -> None:
+            (p**3 * w).sum().backward(create_graph=True)
+            p.assign([100.0])  # type: ignore[arg-type]
+
+        wrap(step)(p)
+        first = p.grad
+        assert first is not None and first.requires_grad
+        p.grad = w.grad = None
+        first.backward(ta.tensor([1.0]))
+        found.append((first.tolist(), grad_of(p), grad_of(w)))
+    assert found[0] == found[1] == ([60], [60], [12])
+
+
 def test_custom_op_inside(device: str) -> None:
     """A user's op with its own gradient keeps it through jit, at both orders."""
     op = ta.custom_op("jit_test_cube", body=lambda x: x * x * x,

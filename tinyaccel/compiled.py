@@ -134,24 +134,29 @@ class Compiled:
 
     def commit(self, args: Args, arrays: Sequence[Array]) -> None:
         """Write state and gradients back: nothing before this has changed anything."""
+        grads = [
+            (place.of(args), None if k is None else self._output(arrays, k, args))
+            for place, k in self.grads
+        ]
         for place, k in self.writes:
             place.of(args)._data = arrays[k]
-        for place, grad in self.grads:
-            target = place.of(args)
-            target._grad = None if grad is None else self._tensor(arrays, grad)
+        for target, grad in grads:
+            target._grad = grad
 
-    def _tensor(self, arrays: Sequence[Array], k: int) -> Tensor:
-        return Tensor._make(arrays[k], self.graph.specs[self.graph.outputs[k]], self.device)
+    def _output(self, arrays: Sequence[Array], k: int, args: Args) -> Tensor:
+        """Output k as a tensor, on the tape if it was in the trace; `args` as they were read."""
+        spec = self.graph.specs[self.graph.outputs[k]]
+        out = Tensor._make(arrays[k], spec, self.device)
+        if k in self.tapes:
+            self._record(out, k, args)
+        return out
 
     def result(self, args: Args, arrays: Sequence[Array]) -> Any:
         """What the function returns, before anything is written back."""
         leaves = []
         for kind, value in self.results:
             if kind == "output":
-                out = self._tensor(arrays, value)
-                if value in self.tapes:
-                    self._record(out, value, args)
-                leaves.append(out)
+                leaves.append(self._output(arrays, value, args))
             elif kind == "grad":
                 leaves.append(value.of(args)._grad)
             else:

@@ -23,7 +23,7 @@ from tinyaccel.errors import ArgumentError, CheckError, TraceError
 from tinyaccel.graph import Graph, Instr
 from tinyaccel.tape import GRAD_MODE, Node
 from tinyaccel.tensor import Tensor
-from tinyaccel.trace import TRACE, Trace, Var, user_line
+from tinyaccel.trace import JOURNAL, TRACE, Journal, Trace, Var, user_line
 from tinyaccel.trees import flatten, unflatten
 
 P = ParamSpec("P")
@@ -112,6 +112,8 @@ def _compile(trace: Trace, key: tuple[Any, ...], args: Args, structure: Hashable
             continue  # a leaf made inside: it is gone with the trace
         if g is None or g is not t._grad:
             grads.append((place(t), None if g is None else output(trace.read(g))))
+            if g is not None and g._node is not None:  # backward(create_graph=True)
+                tapes[len(graph.outputs) - 1] = g._node
     sources = {value: Source(place(t), True) for t, value in trace.grads_in.values()}
     for t, value in [*trace.args_in.values(), *trace.captured.values()]:
         sources[value] = Source(place(t), node=trace.node(t))
@@ -287,14 +289,17 @@ def _check_against_eager(
     inputs: Sequence[Array], arrays: Sequence[Array],
 ) -> None:  # fmt: skip
     """Run eagerly from the same state, compare everything, and put the state back."""
-    places = [p for p, _ in compiled.writes] + [p for p, _ in compiled.grads]
-    places += [source.place for source in compiled.sources]
-    touched = {id(p.of(args)): p.of(args) for p in places}.values()
-    before = [(t, t._data, t._grad) for t in touched]
+    journal = Journal()
+    written = {id(place.of(args)) for place, _ in compiled.writes}
     try:
         leaves: list[Any] = []
-        if flatten(eager(), leaves) != compiled.structure:
+        with setting(JOURNAL, journal):
+            structure = flatten(eager(), leaves)
+        if structure != compiled.structure:
             raise CheckError(f"jit({name}): run eagerly, it returns another structure")
+        for t in journal.assigned:
+            if id(t) not in written:
+                raise CheckError(f"jit({name}): run eagerly, it assigns to {t.label or t.spec} too")
         expected: list[Any] = []
         names: list[str] = []
         for (kind, value), leaf in zip(compiled.results, leaves, strict=True):
@@ -314,8 +319,7 @@ def _check_against_eager(
                 expected.append(grad.numpy())
                 names.append(f"grad of {place.of(args).label or place.of(args).spec}")
     finally:
-        for t, data, grad in before:
-            t._data, t._grad = data, grad
+        journal.undo()
     host = compiled.device.backend.download
     budgets.compare(compiled.graph, [host(a) for a in inputs], [host(a) for a in arrays],
                     expected, [f"jit({name}): {n}" for n in names])  # fmt: skip

@@ -13,7 +13,6 @@ from tinyaccel.backend import DEFAULT_DEVICE, Device, get_device
 from tinyaccel.contexts import setting
 from tinyaccel.dtypes import DType, Scalar
 from tinyaccel.errors import (
-    ArgumentError,
     DeviceError,
     DTypeError,
     GradientError,
@@ -21,10 +20,10 @@ from tinyaccel.errors import (
     TinyaccelError,
     TraceError,
 )
+from tinyaccel.host import HostValues
 from tinyaccel.op import OPS, Op, Spec
-from tinyaccel.operators import Operators
 from tinyaccel.tape import GRAD_MODE, Node, walk
-from tinyaccel.trace import TRACE, Trace, Var, guard, leaked, refuse, user_line
+from tinyaccel.trace import JOURNAL, TRACE, Trace, Var, guard, leaked, refuse, user_line
 
 TensorLike: TypeAlias = "Tensor | Scalar | np.ndarray"
 DTypeLike: TypeAlias = DType | str | type | np.dtype[Any]
@@ -182,7 +181,7 @@ def gradients(out: Tensor, g: Tensor, sources: Sequence[Tensor]) -> list[Tensor 
     return [found.get(s._node) if s._node is not None else None for s in sources]
 
 
-class Tensor(Operators):
+class Tensor(HostValues):
     """An n-dimensional array on a device, which remembers how it was made.
 
     Make one with `tinyaccel.tensor(...)`. A tensor never changes except through `assign`.
@@ -251,6 +250,7 @@ class Tensor(Operators):
             raise DeviceError(f"grad: {value.device} on a tensor of {self.device}; move it first")
         trace = TRACE.get()
         if trace is None:
+            self._journal(assigned=False)
             self._grad = value
         else:
             trace.set_grad(self, value)
@@ -301,8 +301,14 @@ class Tensor(Operators):
         elif isinstance(value._data, Var) or isinstance(self._data, Var):
             raise leaked(value)
         else:
+            self._journal(assigned=True)
             self._data = value._data
         return self
+
+    def _journal(self, *, assigned: bool) -> None:
+        journal = JOURNAL.get()
+        if journal is not None:
+            journal.note(self, assigned=assigned)
 
     def backward(self, gradient: Tensor | None = None, *, create_graph: bool = False) -> None:
         """Add d(self)/d(leaf) to `.grad` of every leaf that `self` depends on.
@@ -334,47 +340,7 @@ class Tensor(Operators):
                 if leaf is not None:
                     leaf.grad = g if leaf.grad is None else apply("add", leaf.grad, g)
 
-    # Leaving the device
-
-    def numpy(self) -> npt.NDArray[Any]:
-        """A NumPy array with the same values, a copy of its own."""
-        refuse("reading a tensor's values", "keep it a tensor, or compute this outside jit")
-        if isinstance(self._data, Var):
-            raise leaked(self)
-        return self.device.backend.download(self._data)
-
-    def __array__(
-        self,
-        dtype: np.dtype[Any] | None = None,
-        copy: bool | None = None,
-    ) -> npt.NDArray[Any]:
-        if copy is False:
-            raise ArgumentError("tensor: NumPy can't share its memory; leave out copy=False")
-        array = self.numpy()
-        return array if dtype is None else array.astype(dtype)
-
-    def __dlpack__(self, **options: Any) -> object:
-        """A copy for another library, on the same device, by the DLPack protocol."""
-        refuse("exporting a tensor", "do it outside jit")
-        copy = self.device.backend.upload(self.numpy(), self.device)
-        return copy.__dlpack__(**options)
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        refuse("exporting a tensor", "do it outside jit")
-        if isinstance(self._data, Var):
-            raise leaked(self)
-        device: tuple[int, int] = self._data.__dlpack_device__()
-        return device
-
-    def item(self) -> bool | int | float:
-        """The one element as a Python number."""
-        if self.size != 1:
-            raise ShapeError(f"item: {self.spec} has {self.size} elements; expected exactly one")
-        return self.numpy().reshape(()).item()  # type: ignore[no-any-return]
-
-    def tolist(self) -> Any:
-        """The values as nested Python lists."""
-        return self.numpy().tolist()
+    # Elsewhere
 
     def to(self, device: str | Device) -> Tensor:
         """The same values on another device; gradients flow back to this one."""
@@ -387,21 +353,6 @@ class Tensor(Operators):
             out._node = Node(_moved_to(self.device), (self.detach(),), (self._node,))
             out._node.out = (out._data, out.spec, target)
         return out
-
-    def __bool__(self) -> bool:
-        refuse("branching on a tensor", "use where(condition, a, b)")
-        return bool(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __index__(self) -> int:
-        if not self.dtype.is_integer:
-            raise DTypeError(f"index: {self.spec} is no integer; convert with astype")
-        return int(self.item())
 
     def __repr__(self) -> str:
         if isinstance(self._data, Var):

@@ -23,6 +23,7 @@ from tinyaccel.op import Attrs, Spec
 from tinyaccel.tape import Node
 
 if TYPE_CHECKING:
+    from tinyaccel.operators import Operators
     from tinyaccel.tensor import Tensor
 
 _PACKAGE = str(Path(__file__).parent) + os.sep  # a user's tinyaccel_tricks.py is none of ours
@@ -191,6 +192,26 @@ class Trace:
 TRACE: ContextVar[Trace | None] = ContextVar("trace", default=None)
 
 
+class Journal:
+    """What eager code changes while the journal is kept, so that it can be undone."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[Tensor, object, Tensor | None]] = []
+        self.assigned: list[Tensor] = []
+
+    def note(self, tensor: Tensor, *, assigned: bool) -> None:
+        self.entries.append((tensor, tensor._data, tensor._grad))
+        if assigned:
+            self.assigned.append(tensor)
+
+    def undo(self) -> None:
+        for tensor, data, grad in reversed(self.entries):
+            tensor._data, tensor._grad = data, grad
+
+
+JOURNAL: ContextVar[Journal | None] = ContextVar("journal", default=None)
+
+
 def guard(owner: object, what: str, read: Callable[[], Hashable]) -> None:
     """Tell the current trace, if there is one, that it depends on `read()`."""
     trace = TRACE.get()
@@ -214,7 +235,7 @@ def refuse(what: str, remedy: str) -> None:
         raise TraceError(f"{what} can't be traced by {trace.name}, at {user_line()}; {remedy}")
 
 
-def leaked(tensor: Tensor) -> TraceError:
+def leaked(tensor: Operators) -> TraceError:
     """The error for a traced tensor that is used when its trace is over."""
     return TraceError(
         f"a tensor {tensor.spec} was traced by jit and kept after the call, and has no value "

@@ -185,7 +185,9 @@ def test_example_says_what_it_is(name: str) -> None:
 def test_lesson(name: str, device: str, tmp_path: Path) -> None:
     """A lesson runs on each device, its own checks pass, and its key numbers are the right ones."""
     quiet = ["-W", "error"] if device == "cpu" else []
-    result = run(*quiet, EXAMPLES / name, "--device", device, *LESSONS[name].options, folder=tmp_path)
+    result = run(
+        *quiet, EXAMPLES / name, "--device", device, *LESSONS[name].options, folder=tmp_path
+    )
     printed = output_of(result)
     assert [line for line in LESSONS[name].prints if line not in printed] == []
     assert not list(tmp_path.iterdir())  # nothing is written unless --out asks for it

@@ -139,7 +139,7 @@ def test_a_new_op_needs_layouts_and_a_reference() -> None:
     with pytest.raises(ArgumentError, match=r"^odd: names no reference; give it one"):
         resolve_reference(odd)
     wrong = Op("odd", "unary", lambda x: x, reference="tinyaccel.testing.references:nothing")
-    with pytest.raises(ArgumentError, match="its reference .*:nothing doesn't exist"):
+    with pytest.raises(ArgumentError, match=r"its reference .*:nothing doesn't exist"):
         resolve_reference(wrong)
     assert len(layouts(wrong)) == 12
     two = Op("two", "composite", lambda a, b: a, body=lambda a, b: a + b, budget=EXACT)

@@ -52,7 +52,7 @@ def _still(result: Bounded) -> Bounded:
 
 
 def _size(runs: Sequence[Array], value: Array) -> Errors:
-    """The root mean square of the deviations; inf where one is infinite, or NaN where another isn't."""
+    """The root mean square of the deviations; inf where one is infinite, or only one is NaN."""
     squares = np.zeros(value.shape)
     with np.errstate(all="ignore"):
         for run in runs:

@@ -250,6 +250,7 @@ def _smooth(op: Op, layout: Layout, rng: np.random.Generator) -> list[Array]:
         if low >= 0 or away:
             low = max(low, 0.3)
         values = (low + part * (high - low)).reshape(layout.shapes[i])
+        values = np.where(np.abs(values) < 0.005, values + 0.01, values)
         arrays[i] = values * rng.choice([-1, 1], values.shape) if away else values
     if op.name == "floor":
         arrays[0] = np.floor(arrays[0]) + 0.2 + 0.6 * rng.random(arrays[0].shape)

@@ -15,9 +15,6 @@ from tinyaccel.errors import ArgumentError, DTypeError, ShapeError
 from tinyaccel.operators import Operators
 from tinyaccel.trace import Var, leaked, refuse
 
-if TYPE_CHECKING:
-    pass
-
 
 class HostValues(Operators):
     """What a tensor's values can be read as. `_data` belongs to the device's backend."""

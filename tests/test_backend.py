@@ -92,6 +92,8 @@ def test_auto(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ImportError("no module named e")
 
     monkeypatch.setattr(module, "_entry_points", dict)
+    for known in ("_registered", "_backends", "_devices"):  # those of other tests don't take part
+        monkeypatch.setattr(module, known, {})
     for name in table:
         ta.register_backend(name, factory(name))
     ta.register_backend("e", broken)

@@ -211,8 +211,7 @@ def load_backend(name: str) -> Backend:
     except TinyaccelError:
         raise
     except Exception as error:  # a stranger's plug-in must not take the others down with it
-        what = f"backend {name!r} fails to start: {error!r}; mend it, or remove its package"
-        raise BackendError(what) from error
+        raise BackendError(f"backend {name!r} fails: {type(error).__name__}: {error}") from error
     if not isinstance(backend, Backend):
         raise BackendError(
             f"backend {name!r}: {type(backend).__name__} is no tinyaccel.Backend; derive from it"

@@ -35,7 +35,10 @@ def as_shape(shape: int | Sequence[int], op: str) -> Shape:
 
 def normalize_axis(axis: int, ndim: int, op: str) -> int:
     """`axis` counted from the front: -1 is the last one."""
-    axis = operator.index(axis)
+    try:
+        axis = operator.index(axis)
+    except TypeError:
+        raise AxisError(f"{op}: axis {axis!r} is no integer; expected one, or several") from None
     if not -ndim <= axis < ndim:
         if ndim == 0:
             raise AxisError(f"{op}: axis {axis} given, but a 0-d tensor has no axes; use axis=None")

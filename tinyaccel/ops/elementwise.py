@@ -80,7 +80,7 @@ minimum = binary("minimum", "The smaller of a and b; ties share the gradient, Na
                  (lambda g, y, a, b: _share(g, b, a), lambda g, y, a, b: _share(g, a, b)),
                  takes="any", budget=EXACT)
 remainder = binary("remainder", "a - b*floor(a/b), with b's sign; integers modulo 0 give 0",
-                   (lambda g, y, a, b: g, lambda g, y, a, b: -g * floor(a / b)),
+                   (lambda g, y, a, b: g, lambda g, y, a, b: g * ((y - a) / b)),
                    domain=(Interval(), _divisor))
 
 equal = comparison("equal", "a == b; NaN equals nothing")

@@ -7,7 +7,7 @@ from typing import Any
 
 from tinyaccel import dtypes, shapes
 from tinyaccel.dtypes import Scalar
-from tinyaccel.errors import ArgumentError, ShapeError, TinyaccelError
+from tinyaccel.errors import ArgumentError, ShapeError
 from tinyaccel.op import Op, Spec, register
 from tinyaccel.ops.define import composite
 from tinyaccel.tensor import Tensor, TensorLike, apply
@@ -184,7 +184,7 @@ def concat(xs: Sequence[TensorLike], *, axis: int = 0) -> Tensor:
 
 def _prepare_concat(*xs: Spec, axis: int) -> dict[str, Any]:
     if not xs:
-        raise TinyaccelError("concat: got no tensors; expected at least one")
+        raise ArgumentError("concat: got no tensors; expected at least one")
     at = shapes.normalize_axis(axis, len(xs[0].shape), "concat")
     around = {(x.shape[:at], x.shape[at + 1 :], len(x.shape)) for x in xs}
     if len(around) > 1:

@@ -19,7 +19,7 @@ import tinyaccel as ta
 ROOT = Path(ta.__file__).parent
 BACKENDS = Path(find_spec("tinyaccel_numpy").origin or "").parent.parent  # type: ignore[union-attr]
 
-# DESIGN, section 1: each room may use those before it; rooms on one line don't use each other.
+# The layers: each room may use those before it; rooms on one line don't use each other.
 ORDER = [
     ["errors"],
     ["dtypes"],

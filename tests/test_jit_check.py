@@ -11,7 +11,7 @@ import pytest
 
 import tinyaccel as ta
 from tinyaccel import passes
-from tinyaccel.errors import CheckError
+from tinyaccel.errors import CheckError, IndexRangeError
 from tinyaccel.graph import Graph
 
 Tensor = ta.Tensor
@@ -299,3 +299,21 @@ def test_nested_check() -> None:
     outer()
     outer()
     assert n.item() == 2
+
+
+def test_index_out_of_range_is_found(device: str) -> None:
+    """Where a device can only give NaN for an index out of range, check=True raises."""
+    count = ta.tensor(0)
+
+    def pick(x: ta.Tensor, index: ta.Tensor) -> ta.Tensor:
+        count.assign(count + 1)
+        return ta.take_along_axis(x, index, axis=0)
+
+    x, inside, outside = ta.tensor([1.0, 2.0]), ta.tensor([1]), ta.tensor([2])
+    careful = ta.jit(pick, check=True)
+    assert careful(x, inside).tolist() == [2.0]
+    with pytest.raises(IndexRangeError, match="index 2 is out of range for an axis of 2"):
+        careful(x, outside)
+    assert count.item() == 1
+    if device != "cpu":
+        assert np.isnan(ta.jit(pick)(x, outside).item())

@@ -76,7 +76,7 @@ def check(got: dict[str, np.ndarray], truth: dict[str, np.ndarray],
           size: dict[str, np.ndarray], eps: float, terms: int) -> None:  # fmt: skip
     """Every array within 4 sqrt(terms) eps of the truth, relative to the sizes that were summed.
 
-    That is DESIGN's budget for a sum of `terms` products, with sum |a| |b| replaced by its
+    That is the budget for a sum of `terms` products, with sum |a| |b| replaced by its
     largest value over the array, and doubled: elementwise functions in between add a few eps.
     """
     assert got.keys() == truth.keys()

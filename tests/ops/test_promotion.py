@@ -15,7 +15,7 @@ from tinyaccel.testing import trace_call
 
 PAIRS = list(product(dtypes.ALL, dtypes.ALL))
 
-# What the Array API leaves open, and we decided (DESIGN 4).
+# What the Array API leaves open, and we decided.
 BY_HAND = {
     (dtypes.float16, dtypes.bfloat16): dtypes.float32,
     (dtypes.int32, dtypes.float16): dtypes.float16,

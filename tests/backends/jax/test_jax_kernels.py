@@ -16,7 +16,7 @@ from tinyaccel.tensor import apply
 from tinyaccel.testing.layouts import layouts
 from tinyaccel.testing.strategies import Case, accepted, make_case
 
-pytest.importorskip("jax")
+JAX: tuple[int, ...] = pytest.importorskip("jax").__version_info__[:2]
 
 DEVICE = "xla:cpu"
 DTYPES = (ta.float32, ta.bfloat16, ta.float64, ta.int32)
@@ -146,7 +146,11 @@ def test_subnormal_numbers(name: str) -> None:
     assert apply(name, x, one).item() > 0
 
 
-@pytest.mark.xfail(strict=True, reason="XLA simplifies exp(a) * exp(b) to exp(a + b)")
+@pytest.mark.xfail(
+    JAX < (0, 12),
+    strict=JAX < (0, 11),  # 0.10.2 does it, 0.12.0 doesn't; 0.11 wasn't tried
+    reason="XLA simplifies exp(a) * exp(b) to exp(a + b)",
+)
 def test_identities_are_not_rewritten() -> None:
     """A jitted product of an overflow and an underflow is NaN, as it is eagerly."""
     a, b = (ta.tensor(np.array([x], np.float32), device=DEVICE) for x in (200.0, -200.0))

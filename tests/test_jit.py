@@ -387,7 +387,15 @@ def test_introspection(device: str) -> None:
     assert len(optimized.inputs) == 2
     assert fn.memory()["inputs"] == 24
     assert fn.memory()["outputs"] == 12
-    assert fn.source()
+    text = fn.source()
+    if device == "cpu":  # a line an instruction, and where its kernel comes from
+        lines = zip(text.splitlines(), optimized.instrs, strict=True)
+        assert all(f"= {i.op}(" in line and "  # " in line for line, i in lines)
+        assert "sum(" in text
+        assert "# cpu kernel" in text
+    if device == "xla:cpu":  # XLA's own text, of one program
+        assert text.count("HloModule") == 1
+        assert "exponential" in text
     fn(ta.ones((2, 3)))
     assert fn.graph().specs[fn.graph().inputs[0]].shape == (2, 3)
     assert fn.traces == 2

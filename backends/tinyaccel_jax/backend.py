@@ -93,6 +93,10 @@ class XlaBackend(Backend):
             graph, lambda instr: self.instr_kernel(instr, graph), self._devices[device.name]
         )
 
+    def source(self, graph: Graph, device: Device) -> str:
+        """What XLA made of the graph: its optimised program (HLO), compiled once more to be shown."""
+        return self.compile(graph, device).compiled_text()
+
 
 class TpuBackend(XlaBackend):
     """The TPUs that JAX finds: "tpu:0", "tpu:1", ..., and "tpu" for the first.

@@ -94,7 +94,7 @@ class XlaBackend(Backend):
         )
 
     def source(self, graph: Graph, device: Device) -> str:
-        """What XLA made of the graph: its optimised program (HLO), compiled once more to be shown."""
+        """What XLA made of the graph, its optimised HLO; compiled once more to be shown."""
         return self.compile(graph, device).compiled_text()
 
 

@@ -22,7 +22,7 @@ from tinyaccel.op import OPS
 from tinyaccel.tensor import Tensor, apply
 from tinyaccel.testing import accepted, trace_call
 from tinyaccel.testing.layouts import layouts
-from tinyaccel.testing.references import erf
+from tinyaccel.testing.references.elementwise import erf
 from tinyaccel.testing.strategies import make_case, make_smooth
 
 Array: TypeAlias = npt.NDArray[Any]

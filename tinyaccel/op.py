@@ -79,7 +79,8 @@ class Op:
                is no gradient to have
     body       for a composite: the same op spelled in other ops
     broadcasts whether the tape sums gradients back to their inputs' shapes
-    reference  "module:function", an independent implementation for the tests
+    reference  "module:function", an independent implementation for the tests; None for the one
+               of the op's name in `tinyaccel.testing.references`
     domain     per input, where the tests may draw
     budget     the permitted error
     kernels    kernels that come with the op itself, by backend (`custom_op`)

@@ -240,7 +240,7 @@ def test_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     assert lines[0] == (
         "| op | kind | kernel on cpu | reference | budget | worst error on cpu (orders 0, 1, 2) |"
     )
-    assert lines[2].startswith("| `exp` | unary | default | `exp` | 4 eps (")
+    assert lines[2].startswith("| `exp` | unary | default | `elementwise` | 4 eps (")
     assert lines[4].endswith("| exact | 0.00 - - |")
     assert main(["cpu", "nowhere"]) == 0
     out = capsys.readouterr()

@@ -136,7 +136,7 @@ def test_a_new_op_needs_layouts_and_a_reference() -> None:
     odd = Op("odd", "window", lambda x: x)
     with pytest.raises(ArgumentError, match=r"^odd: no shapes to test it with; list some"):
         layouts(odd)
-    with pytest.raises(ArgumentError, match=r"^odd: names no reference; give it one"):
+    with pytest.raises(ArgumentError, match=r"^odd: has no reference; write one"):
         resolve_reference(odd)
     wrong = Op("odd", "unary", lambda x: x, reference="tinyaccel.testing.references:nothing")
     with pytest.raises(ArgumentError, match=r"its reference .*:nothing doesn't exist"):

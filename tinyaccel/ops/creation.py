@@ -22,7 +22,7 @@ def _infer_arange(*, start: int, stop: int, step: int, dtype: DType) -> Spec:
 
 register(
     Op("arange", "creation", _infer_arange, domain=(), doc="evenly spaced integers",
-       reference="tinyaccel.testing.references:arange")
+       )
 )  # fmt: skip
 
 

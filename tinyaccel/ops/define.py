@@ -58,8 +58,7 @@ def unary(
     """An op of one input, element by element. Its reference is mpmath's function of its name."""
     op = Op(
         name, "unary", lambda x: x, takes=takes, vjp=None if vjp is None else (vjp,),
-        reference=f"tinyaccel.testing.references:{name}", domain=(domain,), budget=budget, doc=doc,
-    )  # fmt: skip
+        domain=(domain,), budget=budget, doc=doc)  # fmt: skip
     register(op)
 
     def function(x: TensorLike) -> Tensor:
@@ -96,7 +95,7 @@ def binary(
 
     return _two_inputs(
         Op(name, "binary", infer, takes=takes, vjp=vjp, broadcasts=True, domain=domain,
-           reference=f"tinyaccel.testing.references:{name}", budget=budget, doc=doc)
+           budget=budget, doc=doc)
     )  # fmt: skip
 
 
@@ -106,8 +105,7 @@ def comparison(name: str, doc: str) -> Binary:
     def infer(a: Spec, b: Spec) -> Spec:
         return Spec(shapes.broadcast(name, a.shape, b.shape), dtypes.bool_)
 
-    reference = f"tinyaccel.testing.references:{name}"
-    return _two_inputs(Op(name, "comparison", infer, reference=reference, doc=doc))
+    return _two_inputs(Op(name, "comparison", infer, doc=doc))
 
 
 def _two_inputs(op: Op) -> Binary:
@@ -193,8 +191,7 @@ def composite(
         op = Op(
             name, "composite", infer, prepare=fill, takes=takes, together=together, vjp=vjp,
             body=body, broadcasts=broadcasts, reference=reference, domain=domain, budget=budget,
-            doc=inspect.getdoc(body) or "",
-        )  # fmt: skip
+            doc=inspect.getdoc(body) or "")  # fmt: skip
         register(op)
 
         def function(*args: Any, **attrs: Any) -> Tensor:
@@ -275,8 +272,7 @@ def custom_op(
     op = Op(
         name, "custom", infer or traced, takes=takes, vjp=None if vjp is None else rule,
         body=body, broadcasts=broadcasts, kernels=dict(kernels or {}), budget=EXACT,
-        doc=f"custom op {name}",
-    )  # fmt: skip
+        doc=f"custom op {name}")  # fmt: skip
     register(op)
 
     def function(*args: TensorLike, **attrs: Any) -> Tensor:

@@ -12,8 +12,6 @@ from tinyaccel.op import Op, Spec, register
 from tinyaccel.ops.define import composite
 from tinyaccel.tensor import Tensor, TensorLike, apply
 
-_REFERENCES = "tinyaccel.testing.references:"
-
 
 def reshape(x: TensorLike, *, shape: int | Sequence[int]) -> Tensor:
     """The same elements in row-major order, in another shape; one size may be -1."""
@@ -27,7 +25,7 @@ register(
             "shape": shapes.reshape(x.shape, (shape,) if isinstance(shape, int) else shape)
         },
         vjp=(lambda g, y, x, *, shape: reshape(g, shape=x.shape),),
-        reference=_REFERENCES + "reshape", doc="another shape",
+        doc="another shape",
     )
 )  # fmt: skip
 
@@ -53,7 +51,7 @@ register(
         "permute_dims", "movement",
         lambda x, *, axes: Spec(tuple(x.shape[a] for a in axes), x.dtype),
         prepare=_prepare_permute, vjp=(_permute_vjp,),
-        reference=_REFERENCES + "permute_dims", doc="axes in another order",
+        doc="axes in another order",
     )
 )  # fmt: skip
 
@@ -74,7 +72,7 @@ register(
     Op(
         "broadcast_to", "movement", lambda x, *, shape: Spec(shape, x.dtype),
         prepare=_prepare_broadcast, broadcasts=True, vjp=(lambda g, y, x, *, shape: g,),
-        reference=_REFERENCES + "broadcast_to", doc="repeated to a larger shape",
+        doc="repeated to a larger shape",
     )
 )  # fmt: skip
 
@@ -91,7 +89,7 @@ register(
             "axis": shapes.normalize_axes(axis, len(x.shape), "flip")
         },
         vjp=(lambda g, y, x, *, axis: flip(g, axis=axis),),
-        reference=_REFERENCES + "flip", doc="reversed along axes",
+        doc="reversed along axes",
     )
 )  # fmt: skip
 
@@ -137,7 +135,7 @@ def _pad_vjp(g: Tensor, y: Tensor, x: Tensor, *, widths: Any, value: Scalar) -> 
 register(
     Op(
         "pad", "movement", _infer_pad, prepare=_prepare_pad, vjp=(_pad_vjp,),
-        reference=_REFERENCES + "pad", doc="with a value around it",
+        doc="with a value around it",
     )
 )  # fmt: skip
 
@@ -172,7 +170,7 @@ def _slice_vjp(g: Tensor, y: Tensor, x: Tensor, *, starts: Any, stops: Any, step
 register(
     Op(
         "slice", "movement", _infer_slice, prepare=_prepare_slice, vjp=(_slice_vjp,),
-        reference=_REFERENCES + "slice_", doc="every step-th element from start to stop",
+        doc="every step-th element from start to stop",
     )
 )  # fmt: skip
 
@@ -211,12 +209,12 @@ def _concat_vjp(g: Tensor, y: Tensor, *xs: Tensor, axis: int) -> list[Tensor]:
 register(
     Op(
         "concat", "movement", _infer_concat, prepare=_prepare_concat, vjp=_concat_vjp,
-        reference=_REFERENCES + "concat", doc="one after another along an axis",
+        doc="one after another along an axis",
     )
 )  # fmt: skip
 
 
-@composite(takes="any", reference=_REFERENCES + "expand_dims")
+@composite(takes="any")
 def expand_dims(x: Tensor, *, axis: int = 0) -> Tensor:
     """x with a new axis of size 1, which becomes axis `axis` of the result."""
     at = shapes.normalize_axis(axis, x.ndim + 1, "expand_dims")
@@ -232,7 +230,7 @@ def _prepare_squeeze(x: Spec, *, axis: shapes.Axes) -> dict[str, Any]:
     return {"axis": axes}
 
 
-@composite(takes="any", prepare=_prepare_squeeze, reference=_REFERENCES + "squeeze")
+@composite(takes="any", prepare=_prepare_squeeze)
 def squeeze(x: Tensor, *, axis: shapes.Axes = None) -> Tensor:
     """x without the axes `axis` (None: all) of size 1."""
     assert isinstance(axis, tuple)

@@ -33,8 +33,7 @@ def _prepare_bits(state: Spec, *, shape: Sequence[int]) -> dict[str, Any]:
     return {"shape": shapes.as_shape(shape, "random_bits")}
 
 
-@composite(takes="any", prepare=_prepare_bits, budget=EXACT,
-           reference="tinyaccel.testing.references:random_bits")  # fmt: skip
+@composite(takes="any", prepare=_prepare_bits, budget=EXACT)
 def random_bits(state: Tensor, *, shape: Sequence[int]) -> Tensor:
     """Random uint32 words of `shape`, a pure function of `state` (key, key, draw)."""
     n = math.prod(shape)

@@ -19,7 +19,6 @@ from tinyaccel.ops.linalg import with_precision
 from tinyaccel.ops.movement import pad
 from tinyaccel.tensor import Tensor, TensorLike, apply, full
 
-_REFERENCES = "tinyaccel.testing.references:"
 _two = (Interval(), Interval())
 
 
@@ -104,7 +103,7 @@ register(
             lambda g, y, x, w, **at: _input_grad(g, w, x, at),
             lambda g, y, x, w, **at: _weight_grad(g, x, w, at),
         ),
-        reference=_REFERENCES + "conv2d", domain=_two,
+        domain=_two,
         budget=Budget("accumulate", 4, lambda x, w, **_: math.prod(w.shape[1:])),
         doc="2-D convolution (cross-correlation)",
     )
@@ -117,7 +116,7 @@ register(
             lambda h, y, g, w, *, size, **at: _conv(h, w, at),
             lambda h, y, g, w, *, size, **at: _weight_grad(g, h, w, at),
         ),
-        reference=_REFERENCES + "conv2d_input_grad", domain=_two,
+        domain=_two,
         budget=Budget(
             "accumulate", 4,
             lambda g, w, *, groups, **_: w.shape[0] // groups * math.prod(w.shape[2:]),
@@ -133,7 +132,7 @@ register(
             lambda v, y, g, x, *, kernel, **at: _conv(x, v, at),
             lambda v, y, g, x, *, kernel, **at: _input_grad(g, v, x, at),
         ),
-        reference=_REFERENCES + "conv2d_weight_grad", domain=_two,
+        domain=_two,
         budget=Budget(
             "accumulate", 4, lambda g, x, **_: g.shape[0] * math.prod(g.shape[2:])
         ),
@@ -200,14 +199,14 @@ register(
     Op(
         "unfold", "movement", _infer_unfold, prepare=_prepare_unfold,
         vjp=(lambda g, y, x, *, kernel, **at: apply("fold", g, size=x.shape[2:], **at),),
-        reference=_REFERENCES + "unfold", doc="all windows of an image",
+        doc="all windows of an image",
     )
 )  # fmt: skip
 register(
     Op(
         "fold", "window", _infer_fold, prepare=_prepare_fold, takes="float",
         vjp=(lambda h, y, u, *, size, **at: apply("unfold", h, kernel=u.shape[2:4], **at),),
-        reference=_REFERENCES + "fold",
+
         budget=Budget("accumulate", 4, lambda u, **_: math.prod(u.shape[2:4])),
         doc="windows added up into an image",
     )
@@ -255,7 +254,7 @@ def _max_pool_vjp(g: Tensor, y: Tensor, x: Tensor, **at: Any) -> Tensor:
 
 
 @composite(takes="any", vjp=(_max_pool_vjp,), prepare=_prepare_pool("max_pool2d"),
-           budget=Budget("exact"), reference=_REFERENCES + "max_pool2d")  # fmt: skip
+           budget=Budget("exact"))  # fmt: skip
 def max_pool2d(
     x: Tensor,
     *,
@@ -272,8 +271,7 @@ def max_pool2d(
     return _places(x, kernel, stride, padding, dilation).max(axis=2)
 
 
-@composite(prepare=_prepare_pool("max_pool2d_input_grad"), domain=_two,
-           reference=_REFERENCES + "max_pool2d_input_grad")  # fmt: skip
+@composite(prepare=_prepare_pool("max_pool2d_input_grad"), domain=_two)
 def max_pool2d_input_grad(
     g: Tensor, x: Tensor, *, kernel: Any, stride: Any, padding: Any, dilation: Any
 ) -> Tensor:
@@ -289,8 +287,7 @@ def max_pool2d_input_grad(
     h, w = x.shape[2:]
     image = apply(
         "fold", spread.reshape(*g.shape[:2], *kernel, *g.shape[2:]),
-        size=(h + top + bottom, w + left + right), stride=stride, dilation=dilation,
-    )  # fmt: skip
+        size=(h + top + bottom, w + left + right), stride=stride, dilation=dilation)  # fmt: skip
     return image[:, :, top : top + h, left : left + w]
 
 
@@ -300,7 +297,7 @@ def _prepare_avg_pool(x: Spec, **attrs: Any) -> dict[str, Any]:
     return at
 
 
-@composite(prepare=_prepare_avg_pool, reference=_REFERENCES + "avg_pool2d")
+@composite(prepare=_prepare_avg_pool)
 def avg_pool2d(
     x: Tensor, *, kernel: shapes.Pair, stride: shapes.Pair | None = None, padding: Any = 0
 ) -> Tensor:

@@ -18,7 +18,8 @@ from tinyaccel import dtypes
 from tinyaccel.dtypes import DType
 from tinyaccel.errors import ArgumentError, DTypeError
 from tinyaccel.op import OPS, Attrs, Interval, Op, Spec
-from tinyaccel.testing.layouts import Layout, layouts
+from tinyaccel.testing.layouts import Layout, large_layouts, layouts, role
+from tinyaccel.testing.references import reference
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -45,22 +46,10 @@ class Case:
         return f"{self.op}({', '.join(shown)}) of {self.fill} values"
 
 
-# What an input is, where it isn't simply a number from the op's domain
-
-_ROLES = {
-    ("where", 0): "condition",
-    ("take_along_axis", 1): "index",
-    ("scatter_add", 1): "index",
-    ("cross_entropy", 1): "label",
-    ("dropout", 1): "bits",
-    ("random_bits", 0): "state",
-}
-
-
 def accepted(op: Op) -> list[DType]:
     """The dtypes that the op computes in; those that it would cast first are left out."""
     layout = layouts(op)[0]
-    free = [i for i in range(len(layout.shapes)) if (op.name, i) not in _ROLES]
+    free = [i for i in range(len(layout.shapes)) if role(op, i) is None]
     if not free:
         return [layout.attrs["dtype"]] if "dtype" in layout.attrs else [dtypes.uint32]
     result = []
@@ -75,9 +64,9 @@ def accepted(op: Op) -> list[DType]:
 
 
 def _role_dtype(op: Op, position: int) -> DType:
-    role = _ROLES[op.name, position]
+    what = role(op, position)
     return {"condition": dtypes.bool_, "bits": dtypes.uint32, "state": dtypes.uint32}.get(
-        role, dtypes.int32
+        what or "", dtypes.int32
     )
 
 
@@ -155,13 +144,13 @@ def _filled(op: Op, position: int, spec: Spec, fill: str, rng: np.random.Generat
 def _with_role(op: Op, position: int, layout: Layout, rng: np.random.Generator) -> Array:
     """Indices, labels, bits: integers that mean something."""
     shape = layout.shapes[position]
-    role = _ROLES[op.name, position]
-    if role == "condition":
+    what = role(op, position)
+    if what == "condition":
         return rng.random(shape) < 0.5
-    if role in ("bits", "state"):
+    if what in ("bits", "state"):
         return rng.integers(0, 2**32, shape, dtype=np.uint32)
-    n = layout.shapes[0][1 if role == "label" else layout.attrs["axis"]]
-    low = 0 if role == "label" else -n
+    n = layout.shapes[0][1 if what == "label" else layout.attrs["axis"]]
+    low = 0 if what == "label" else -n
     return rng.integers(low, n, shape).astype(np.int32) if n else np.zeros(shape, np.int32)
 
 
@@ -170,7 +159,7 @@ def make_case(op: Op, dtype: DType, layout: Layout, fill: str, seed: int) -> Cas
     rng = np.random.default_rng(seed)
     arrays = [
         _with_role(op, i, layout, rng)
-        if (op.name, i) in _ROLES
+        if role(op, i) is not None
         else _filled(op, i, Spec(shape, dtype), fill, rng)
         for i, shape in enumerate(layout.shapes)
     ]
@@ -205,29 +194,16 @@ def cases(
 
 def large_cases(op: Op, dtype: DType) -> list[Case]:
     """A few long sums of numbers that all err the same way: where naive summation gives in."""
-    long = {
-        "sum": [Layout(((2**18,),), {"axis": 0, "keepdims": False}),
-                Layout(((2**17, 2),), {"axis": (0,), "keepdims": False})],
-        "mean": [Layout(((2**18,),), {"axis": 0, "keepdims": False})],
-        "matmul": [Layout(((1, 2**16), (2**16, 2)), {})],
-        "linear": [Layout(((1, 2**15), (2, 2**15)), {})],
-        "scatter_add": [Layout(((3,), (2**12,), (2**12,)), {"axis": 0})],
-        "conv2d_weight_grad": [Layout(((4, 1, 64, 64), (4, 1, 64, 64)), _LONG_CONV)],
-    }  # fmt: skip
     if dtype not in (dtypes.float32, dtypes.float16):
         return []
-    return [make_case(op, dtype, at, "constant", 0) for at in long.get(op.name, [])]
-
-
-_LONG_CONV = {"kernel": (1, 1), "stride": (1, 1), "padding": ((0, 0), (0, 0)),
-              "dilation": (1, 1), "groups": 1}  # fmt: skip
+    return [make_case(op, dtype, at, "constant", 0) for at in large_layouts(op)]
 
 
 def resolve_reference(op: Op) -> Callable[..., Array]:
     """The independent implementation that `op` names; `ArgumentError` if there is none."""
     if op.reference is None:
-        raise ArgumentError(f"{op.name}: names no reference; give it one to test against")
-    module, name = op.reference.split(":")
+        return reference(op.name)
+    module, _, name = op.reference.partition(":")
     found = getattr(importlib.import_module(module), name, None)
     if found is None:
         raise ArgumentError(f"{op.name}: its reference {op.reference} doesn't exist")
@@ -239,7 +215,7 @@ def resolve_reference(op: Op) -> Callable[..., Array]:
 
 def _smooth(op: Op, layout: Layout, rng: np.random.Generator) -> list[Array]:
     """All numbers different, by more than a finite difference's step, and away from every kink."""
-    free = [i for i in range(len(layout.shapes)) if (op.name, i) not in _ROLES]
+    free = [i for i in range(len(layout.shapes)) if role(op, i) is None]
     counts = [int(np.prod(layout.shapes[i])) for i in free]
     ranks = rng.permutation(sum(counts)) + rng.uniform(0.3, 0.45)
     parts = np.split(ranks / max(len(ranks), 1), np.cumsum(counts)[:-1]) if free else []

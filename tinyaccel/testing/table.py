@@ -12,6 +12,7 @@ from tinyaccel.backend import get_device
 from tinyaccel.errors import BackendError, DeviceError
 from tinyaccel.op import OPS, Op
 from tinyaccel.testing.check import Report, check_op, kernel_of
+from tinyaccel.testing.strategies import resolve_reference
 
 
 def budget_of(op: Op) -> str:
@@ -40,7 +41,7 @@ def row(op: Op, devices: Sequence[str], examples: int, seed: int) -> list[str]:
             found = [r.worst for r in report.results if r.order == order]
             orders.append(f"{max(found):.2f}" if found else "-")
         worst.append(" ".join(orders) + mark)
-    reference = (op.reference or "").rpartition(":")[2]
+    reference = resolve_reference(op).__module__.rpartition(".")[2]
     return [f"`{op.name}`", op.kind, *kernels, f"`{reference}`", budget_of(op), *worst]
 
 

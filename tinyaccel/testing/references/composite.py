@@ -9,7 +9,6 @@ from tinyaccel.testing.references.numbers import (
     Array,
     Index,
     Number,
-    dot,
     filled,
     numbers,
 )
@@ -89,16 +88,3 @@ def batch_norm(
 
     with mpmath.workdps(DIGITS):
         return filled(x.shape, at, x)
-
-
-def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
-    rows, columns = numbers(x), numbers(weight)
-    wide = x.dtype == np.float64
-
-    def at(index: Index) -> Number:
-        pairs = list(zip(rows[index[:-1]].tolist(), columns[index[-1]].tolist(), strict=True))
-        if bias is not None:
-            pairs.append((float(bias[index[-1]]), 1.0))
-        return dot(pairs, wide)
-
-    return filled((*x.shape[:-1], weight.shape[0]), at, x)

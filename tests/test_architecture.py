@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 import types
@@ -24,6 +25,7 @@ ORDER = [
     ["errors"],
     ["dtypes"],
     ["shapes"],
+    ["indices"],
     ["op"],
     ["graph"],
     ["array_api", "contexts"],
@@ -32,6 +34,7 @@ ORDER = [
     ["trace"],
     ["operators"],
     ["host"],
+    ["getitem"],
     ["tensor"],
     ["ops"],
     ["autograd"],
@@ -226,9 +229,9 @@ def _is_module(value: object) -> bool:
 
 
 def _natural(name: str) -> list[object]:
-    """int8 before int32, as a person would sort."""
-    digits = "".join(c for c in name if c.isdigit())
-    return [name.rstrip("0123456789"), int(digits) if name[-1].isdigit() else -1, name]
+    """int8 before int32, and log2 before log10, as a person would sort."""
+    parts = re.split(r"(\d+)", name)
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 
 def functions() -> list[tuple[str, object]]:
@@ -248,8 +251,9 @@ def test_public_docstrings(name: str, value: object) -> None:
 
 
 EXAMPLES = [
-    "Generator", "arange", "conv2d", "custom_op", "grad", "hvp", "jacobian", "jit", "jvp", "sum",
-    "tensor", "value_and_grad", "vjp",
+    "Generator", "arange", "argsort", "conv2d", "custom_op", "grad", "hvp", "jacobian", "jit",
+    "jvp", "nonzero", "one_hot", "searchsorted", "sort", "sum", "take", "tensor", "topk",
+    "value_and_grad", "vjp",
 ]  # fmt: skip
 
 

@@ -55,13 +55,14 @@ ELEMENTWISE: dict[str, tuple[Callable[..., Any], int, str]] = {
     "sin": (lambda x: np.vectorize(math.sin)(x), 1, "f"),
     "cos": (lambda x: np.vectorize(math.cos)(x), 1, "f"),
     "tanh": (lambda x: np.vectorize(math.tanh)(x), 1, "f"),
-    "floor": (lambda x: np.vectorize(math.floor)(x), 1, "f"),
+    "floor": (lambda x: np.vectorize(math.floor)(x), 1, "if"),
     "relu": (lambda x: x * (x > 0), 1, "if"),
     "add": (lambda a, b: a + b, 2, "if"),
     "sub": (lambda a, b: a - b, 2, "if"),
     "mul": (lambda a, b: a * b, 2, "if"),
     "div": (lambda a, b: a / b, 2, "p"),
     "pow": (lambda a, b: np.exp2(np.log2(a.astype("f8")) * b), 2, "p"),
+    "atan2": (lambda a, b: np.vectorize(math.atan2)(a, b), 2, "f"),
     "maximum": (lambda a, b: np.where(a > b, a, b), 2, "if"),
     "minimum": (lambda a, b: np.where(a < b, a, b), 2, "if"),
     "equal": (lambda a, b: ~(a < b) & ~(a > b), 2, "if"),
@@ -111,6 +112,17 @@ def test_remainder() -> None:
     np.testing.assert_array_equal(got, [1, 2, -2, -1, np.nan, np.nan])
     limits = np.array([-(2**31), 2**31 - 1], np.int32)
     np.testing.assert_array_equal(K["remainder"](limits, np.array([2, 2], np.int32)), [0, 1])
+
+
+def test_floor_divide() -> None:
+    """Python's //; integers over 0 give 0, the lowest over -1 wraps around."""
+    a, b = np.array([7, -7, 7, -7, 5, 0]), np.array([3, 3, -3, -3, 0, 0])
+    np.testing.assert_array_equal(K["floor_divide"](a, b), [2, -3, -3, 2, 0, 0])
+    with np.errstate(all="ignore"):
+        got = K["floor_divide"](a.astype(np.float32), b.astype(np.float32))
+        lowest = K["floor_divide"](np.array([-128], np.int8), np.array([-1], np.int8))
+    np.testing.assert_array_equal(got, [2, -3, -3, 2, np.inf, np.nan])
+    assert lowest.tolist() == [-128]
 
 
 def test_shifts() -> None:
@@ -387,14 +399,15 @@ def test_low_precision_keeps_other_dtypes() -> None:
 
 
 def test_every_default_is_tested_here() -> None:
-    """No default kernel is left out of this file, and each serves a registered op."""
+    """No default kernel is left out of this file or those named, each serves a registered op."""
+    in_ops = {"take", "index_add", "index_set", "argsort"}  # test_indexing.py, test_sorting.py
     others = {
-        "remainder", "shift_left", "shift_right", "where", "astype", "sum", "max", "argmax",
-        "reshape", "permute_dims", "broadcast_to", "flip", "slice", "concat", "pad", "arange",
-        "take_along_axis", "scatter_add", "matmul", "unfold", "fold", "conv2d",
+        "remainder", "floor_divide", "shift_left", "shift_right", "where", "astype", "sum", "max",
+        "argmax", "reshape", "permute_dims", "broadcast_to", "flip", "slice", "concat", "pad",
+        "arange", "take_along_axis", "scatter_add", "matmul", "unfold", "fold", "conv2d",
         "conv2d_input_grad", "conv2d_weight_grad", "random_bits",
     }  # fmt: skip
-    assert set(K) == others | set(ELEMENTWISE)
+    assert set(K) == others | in_ops | set(ELEMENTWISE)
     assert set(K) <= set(OPS)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 import tinyaccel as ta
 from tinyaccel.errors import ArgumentError, DTypeError, ShapeError, TraceError
@@ -18,6 +19,8 @@ from tinyaccel.ops.random import (
     host_bits,
     host_uniform,
     random_bits,
+    random_integers,
+    random_normal,
 )
 
 M = 0xFFFFFFFF
@@ -132,6 +135,175 @@ def test_every_draw_moves_on() -> None:
     assert generator.state.tolist() == [5, 0, 4]
 
 
+# Scaled uniforms, normals, integers, permutations
+
+
+def test_scaled_uniform(device: str) -> None:
+    """low + (high - low) * u, to within two roundings, in [low, high]; 0 to 1 is left as it is."""
+    u = np.array(words(4, 0, 500), np.uint64) >> 8
+    exact = -3 + 5 * (u.astype(float) * 2.0**-24)
+    got = Generator(4).uniform((500,), -3, 2).numpy()
+    assert got.dtype == np.float32
+    assert np.abs(got - exact).max() <= 2 * 2.0**-23 * 5
+    assert got.min() >= -3 and got.max() <= 2
+    assert Generator(4).uniform(3, 2.5, 2.5).tolist() == [2.5] * 3
+    narrow = Generator(4).uniform((500,), -3, 2, dtype="float16").numpy()
+    assert np.abs(narrow - (-3 + 5 * (u >> 13) * 2.0**-11)).max() <= 2.0**-10
+
+
+def exact_normals(seed: int, n: int) -> Any:
+    """Box and Muller in float64, from the words of a draw by pairs."""
+    pairs = np.array(words(seed, 0, 2 * n), np.uint64).reshape(n, 2) >> 8
+    u, v = (pairs * 2.0**-24).T
+    return np.sqrt(-2 * np.log(1 - u)) * np.cos(2 * np.pi * v)
+
+
+@pytest.mark.parametrize(("dtype", "roundings"), [("float32", 40), ("float64", 20)])
+def test_normal_is_box_muller(dtype: str, roundings: float, device: str) -> None:
+    """Element i comes of words 2i and 2i + 1, to a few roundings."""
+    got = Generator(8).normal((10, 30), dtype=dtype)
+    exact = exact_normals(8, 300)
+    assert (got.shape, got.dtype.name) == ((10, 30), dtype)
+    error = np.abs(got.numpy().ravel() - exact)
+    assert error.max() <= roundings * got.dtype.eps
+    shifted = Generator(8).normal((300,), 100, 0.5, dtype=dtype).numpy()
+    assert np.abs(shifted - (100 + 0.5 * exact)).max() <= 200 * got.dtype.eps
+
+
+def test_normal_in_narrow_dtypes() -> None:
+    """float16 and bfloat16 normals are the float32 ones, rounded once."""
+    wide = Generator(2).normal((50,), 1, 2)
+    for dtype in ("float16", "bfloat16"):
+        narrow = Generator(2).normal((50,), 1, 2, dtype=dtype)
+        assert narrow.tolist() == wide.astype(dtype).tolist()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "dtype"),
+    [(0, 10, "int32"), (-128, 128, "int8"), (0, 256, "uint8"), (-5, -4, "int32"),
+     (-(2**31), 2**31, "int32"), (0, 2**32, "uint32"), (-(2**62), -(2**62) + 12345, "int64")],
+)  # fmt: skip
+def test_randint(low: int, high: int, dtype: str, device: str) -> None:
+    """The remainder of 64 bits, to the bit, up to the limits of every dtype."""
+    got = Generator(7).randint(low, high, (3, 20), dtype=dtype)
+    w = words(7, 0, 120)
+    expected = [low + (w[2 * i] * 2**32 + w[2 * i + 1]) % (high - low) for i in range(60)]
+    assert (got.shape, got.dtype.name) == ((3, 20), dtype)
+    assert got.numpy().ravel().tolist() == expected
+
+
+def test_permutation(device: str) -> None:
+    """The stable order of as many words; a tensor is shuffled by it along one axis."""
+    w = words(3, 0, 100)
+    order = sorted(range(100), key=lambda i: w[i])
+    got = Generator(3).permutation(100)
+    assert (got.tolist(), got.dtype) == (order, ta.int32)
+    x = np.arange(300).reshape(3, 100)
+    shuffled = Generator(3).permutation(ta.tensor(x), axis=-1)
+    np.testing.assert_array_equal(shuffled.numpy(), x[:, order], strict=True)
+    assert Generator(3).permutation(0).tolist() == []
+
+
+def test_permuted_tensors_have_gradients() -> None:
+    """Each element's gradient goes back to where it was."""
+    x = ta.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    y = Generator(1).permutation(x)
+    (y * ta.tensor([1.0, 10.0, 100.0])).sum().backward()
+    order = Generator(1).permutation(3).tolist()
+    assert x.grad is not None
+    assert [x.grad.tolist()[i] for i in order] == [1, 10, 100]
+
+
+# Distributions: at a fixed seed, SciPy finds nothing wrong at the level of 1 in 1,000
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_distributions(seed: int) -> None:
+    """Uniforms and normals pass Kolmogorov and Smirnov's test, integers the chi-square test."""
+    generator = Generator(seed)
+    n = 20_000
+    assert stats.kstest(generator.uniform(n, -1, 3).numpy(), stats.uniform(-1, 4).cdf)[1] > 1e-3
+    assert stats.kstest(generator.normal(n, 2, 3).numpy(), stats.norm(2, 3).cdf)[1] > 1e-3
+    for count in (2, 7, 100):
+        drawn = generator.randint(-5, count - 5, n).numpy() + 5
+        assert stats.chisquare(np.bincount(drawn, minlength=count))[1] > 1e-3
+    hits = generator.bernoulli(n, p=0.3).numpy().sum()
+    assert stats.binomtest(int(hits), n, 0.3).pvalue > 1e-3
+
+
+def test_neighbours_are_independent() -> None:
+    """Normals of one draw, and of one draw and the next, have no correlation."""
+    generator = Generator(5)
+    a, b = generator.normal(20_000).numpy(), generator.normal(20_000).numpy()
+    for x, y in ((a[:-1], a[1:]), (a[::2], a[1::2]), (a, b)):
+        assert stats.pearsonr(x, y)[1] > 1e-3
+        assert stats.pearsonr(x * x, y * y)[1] > 1e-3
+
+
+def test_permutations_are_all_alike() -> None:
+    """Each of the 24 orders of 4 elements comes equally often."""
+    generator = Generator(0)
+    counts: dict[tuple[int, ...], int] = {}
+    for _ in range(1200):
+        order = tuple(generator.permutation(4).tolist())
+        counts[order] = counts.get(order, 0) + 1
+    assert len(counts) == 24
+    assert stats.chisquare(list(counts.values()))[1] > 1e-3
+
+
+def test_a_test_of_distributions_can_fail() -> None:
+    """A biased source, and one with a gap, are found at this size."""
+    u = Generator(0).uniform(20_000).numpy()
+    assert stats.kstest(u**1.05, "uniform")[1] < 1e-3
+    skewed = np.floor(u**1.05 * 7).astype(int)
+    assert stats.chisquare(np.bincount(skewed, minlength=7))[1] < 1e-3
+
+
+# Functions of the module
+
+
+def test_module_functions_draw_from_the_default_generator(device: str) -> None:
+    """random.uniform and its kin are the methods of the default generator, of any device."""
+    draws: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
+        ("uniform", ((2, 3), -1, 1), {"dtype": "float64"}),
+        ("normal", (5, 1.0, 2.0), {}),
+        ("randint", (-3, 9, (4,)), {"dtype": "int64"}),
+        ("bernoulli", ((7,),), {"p": 0.3}),
+        ("permutation", (6,), {}),
+    ]
+    for name, args, options in draws:
+        for where in (None, device, "cpu"):
+            ta.manual_seed(4)
+            expected = getattr(Generator(4, where), name)(*args, **options)
+            got = getattr(ta.random, name)(*args, **options, device=where)
+            assert got.device.name == (where or device)
+            np.testing.assert_array_equal(got.numpy(), expected.numpy(), strict=True)
+    x = ta.tensor([1, 2, 3], device="cpu")
+    assert ta.random.permutation(x).device.name == "cpu"
+
+
+def test_the_same_on_every_device(device: str) -> None:
+    """Uniforms, integers, masks and orders are the CPU's to the bit, eager and jitted."""
+
+    def draw(generator: Generator) -> list[ta.Tensor]:
+        return [
+            generator.uniform((2, 17)), generator.randint(-9, 2**31 - 20, (33,)),
+            generator.bernoulli((31,), p=0.7), generator.permutation(65),
+        ]  # fmt: skip
+
+    here = Generator(11)
+    for found in (draw(here), ta.jit(draw)(here)):
+        assert {x.device.name for x in found} == {device}
+    there = Generator(11, "cpu")
+    draw(there)
+    again = Generator(11)
+    eager, jitted = draw(again), ta.jit(draw)(again)
+    reference = Generator(11, "cpu")
+    for found in (eager, jitted):
+        for x, y in zip(found, draw(reference), strict=True):
+            np.testing.assert_array_equal(x.numpy(), y.numpy(), strict=True)
+
+
 # Seeds and generators
 
 
@@ -166,6 +338,35 @@ BAD: list[tuple[Any, type[Exception], str]] = [
     (lambda: Generator(1.5), ArgumentError, "seed: 1.5; expected an integer"),  # type: ignore[arg-type]
     (lambda: Generator().bernoulli(3, p=1.5), ArgumentError, "bernoulli: p=1.5; expected a prob"),
     (lambda: Generator().uniform(3, dtype="int32"), DTypeError, "uniform: dtype int32; expected"),
+    (lambda: Generator().uniform(3, 2, 1), ArgumentError, "uniform: from 2 to 1; expected finite"),
+    (lambda: Generator().uniform(3, 0, math.inf), ArgumentError, "uniform: from 0 to inf"),
+    (lambda: Generator().normal(3, 0, -1), ArgumentError, "normal: mean 0, std -1; expected"),
+    (lambda: Generator().normal(3, dtype=int), DTypeError, "normal: dtype int32; expected a float"),
+    (lambda: Generator().randint(3, 3, 1), ArgumentError, "randint: from 3 to 3; expected low < "),
+    (lambda: Generator().randint(0, 2**32 + 1, 1, dtype="int64"), ArgumentError, "low + 2**32"),
+    (lambda: Generator().randint(0, 300, 1, dtype="uint8"), DTypeError, "randint: 299 doesn't fit"),
+    (lambda: Generator().randint(-1, 3, 1, dtype="uint8"), DTypeError, "randint: -1 doesn't fit"),
+    (lambda: Generator().randint(0, 3, 1, dtype=float), DTypeError, "randint: dtype float32; exp"),
+    (lambda: Generator().randint(0, 1.5, 1), ArgumentError, "randint: from 0 to 1.5; expected int"),  # type: ignore[arg-type]
+    (lambda: Generator().permutation(-1), ArgumentError, "permutation: -1; expected a tensor, or"),
+    (lambda: Generator().permutation(1.5), ArgumentError, "permutation: 1.5; expected a tensor"),  # type: ignore[arg-type]
+    (lambda: Generator().uniform(-1), ShapeError, "uniform: shape (-1,) has a negative size"),
+    (lambda: Generator().normal(-1), ShapeError, "normal: shape (-1,) has a negative size"),
+    (
+        lambda: random_normal(ta.zeros(3), dtype="float32"),
+        ShapeError,
+        "random_normal: bits float32[3]; expected uint32[..., 2], two words an element",
+    ),
+    (
+        lambda: random_integers(ta.zeros((3, 2), dtype="uint32"), count=0),
+        ArgumentError,
+        "random_integers: 0 values; expected 1 to 2**32",
+    ),
+    (
+        lambda: random_normal(ta.zeros(2, dtype="uint32"), dtype="float16"),
+        DTypeError,
+        "random_normal: dtype float16; expected float32 or float64; use astype",
+    ),
     (lambda: Generator().bits(-1), ShapeError, "bits: shape (-1,) has a negative size"),
 ]
 
@@ -185,6 +386,10 @@ def test_failed_draw_moves_nothing() -> None:
         generator.uniform(3, dtype=int)
     with pytest.raises(ArgumentError):
         generator.bernoulli(3, p=-1)
+    with pytest.raises(ArgumentError):
+        generator.normal(3, 0, -1)
+    with pytest.raises(DTypeError):
+        generator.randint(0, 300, 3, dtype="int8")
     assert generator.state.tolist() == [4, 0, 0]
 
 

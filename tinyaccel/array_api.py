@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tinyaccel import shapes
-from tinyaccel.dtypes import ALL, DType, bfloat16, float16, float32, int32, uint32
+from tinyaccel.dtypes import ALL, DType, bfloat16, float16, float32, int32, int64, uint32
 from tinyaccel.op import Kernel
 
 Array: TypeAlias = Any  # whatever xp's arrays are
@@ -153,6 +153,16 @@ def kernels(xp: ModuleType) -> dict[str, Kernel]:
         zero = b == 0
         return xp.where(zero, xp.zeros_like(a), xp.remainder(a, xp.where(zero, b + 1, b)))
 
+    def floor_divide(a: Array, b: Array) -> Array:
+        """Python's //. Integers over 0 give 0."""
+        if xp.isdtype(a.dtype, "real floating"):
+            return xp.floor_divide(a, b)
+        zero = b == 0
+        return xp.where(zero, xp.zeros_like(a), xp.floor_divide(a, xp.where(zero, b + 1, b)))
+
+    def floor(x: Array) -> Array:
+        return xp.floor(x) if xp.isdtype(x.dtype, "real floating") else x
+
     def power(a: Array, b: Array) -> Array:
         """a**b; of integers, only 1 and -1 have a whole power below 0, and the rest give 0."""
         if not xp.isdtype(a.dtype, "integral"):
@@ -185,6 +195,74 @@ def kernels(xp: ModuleType) -> dict[str, Kernel]:
 
     def slice_(x: Array, *, starts: Any, stops: Any, steps: Any) -> Array:
         return x[tuple(map(slice, starts, stops, steps))]
+
+    def argsort(x: Array, *, axis: int, descending: bool) -> Array:
+        """Libraries agree on NaN at the end of a rising order only, so a falling one is turned."""
+        wide = xp.astype(x, own[float32]) if x.dtype in low else x
+        if descending:
+            wide = xp.flip(wide, axis=axis)
+        # The standard's argsort is stable unless told otherwise, and NumPy's if told so.
+        order = xp.argsort(wide, axis=axis, **({"stable": True} if xp is np else {}))
+        if descending:  # equals come back in their old order: turned round twice
+            order = x.shape[axis] - 1 - xp.flip(order, axis=axis)
+        return xp.astype(order, own[int32])
+
+    def from_front(indices: Array, n: int) -> tuple[Array, Array]:
+        """Indices counted from the front, 0 for those out of range; and which those are."""
+        index = xp.astype(indices, own[int64])
+        index = xp.where(index < 0, index + n, index)
+        outside = (index < 0) | (index >= n)
+        return xp.where(outside, xp.zeros_like(index), index), outside
+
+    def nothing(shape: shapes.Shape, like: Array) -> Array:
+        is_float = like.dtype in low or xp.isdtype(like.dtype, "real floating")
+        return xp.full(shape, math.nan if is_float else 0, dtype=like.dtype)
+
+    def take_along_axis(x: Array, indices: Array, *, axis: int) -> Array:
+        """NaN, or 0 of a dtype without NaN, where an index is out of range."""
+        if not x.shape[axis]:
+            return nothing(indices.shape, x)
+        index, outside = from_front(indices, x.shape[axis])
+        return xp.where(outside, nothing((), x), xp.take_along_axis(x, index, axis=axis))
+
+    def take(x: Array, indices: Array, *, axis: int) -> Array:
+        """Likewise, by rows."""
+        shape = (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+        if not x.shape[axis]:
+            return nothing(shape, x)
+        index, outside = from_front(indices, x.shape[axis])
+        rows = xp.take(x, xp.reshape(index, (-1,)), axis=axis)
+        outside = xp.reshape(outside, (*indices.shape, *(1,) * (x.ndim - axis - 1)))
+        return xp.where(outside, nothing((), x), xp.reshape(rows, shape))
+
+    def as_rows(x: Array, indices: Array, updates: Array, axis: int) -> tuple[Array, Array]:
+        """Indices in one row, x.shape[axis] for those out of range; updates in as many rows."""
+        index, outside = from_front(indices, x.shape[axis])
+        index = xp.where(outside, xp.full_like(index, x.shape[axis]), index)
+        shape = (*x.shape[:axis], math.prod(indices.shape), *x.shape[axis + 1 :])
+        return xp.reshape(index, (-1,)), xp.reshape(updates, shape)
+
+    def index_add(x: Array, indices: Array, updates: Array, *, axis: int) -> Array:
+        """As `scatter_add`: a comparison with every place."""
+        index, rows = as_rows(x, indices, updates, axis)
+        hit = xp.expand_dims(index, axis=-1) == xp.arange(x.shape[axis], dtype=index.dtype)
+        rows = xp.expand_dims(xp.moveaxis(rows, axis, -1), axis=-1)
+        added = xp.sum(xp.where(hit, rows, xp.zeros_like(rows)), axis=-2, dtype=x.dtype)
+        return x + xp.moveaxis(added, -1, axis)
+
+    def index_set(x: Array, indices: Array, updates: Array, *, axis: int) -> Array:
+        """In a stable order of the indices, the last one of a place is the one that stays."""
+        index, rows = as_rows(x, indices, updates, axis)
+        if not math.prod(index.shape) or not x.shape[axis]:
+            return x
+        order = argsort(index, axis=0, descending=False)
+        ordered = xp.take(index, order, axis=0)
+        places = xp.arange(x.shape[axis], dtype=index.dtype)
+        last = xp.astype(xp.searchsorted(ordered, places, side="right"), own[int64]) - 1
+        last = xp.where(last < 0, xp.zeros_like(last), last)
+        named = xp.take(ordered, last, axis=0) == places
+        chosen = xp.take(rows, xp.take(order, last, axis=0), axis=axis)
+        return xp.where(xp.reshape(named, (-1, *(1,) * (x.ndim - axis - 1))), chosen, x)
 
     def scatter_add(x: Array, indices: Array, updates: Array, *, axis: int) -> Array:
         """A comparison with every place: quadratic, but no in-place write and one result."""
@@ -269,9 +347,9 @@ def kernels(xp: ModuleType) -> dict[str, Kernel]:
         return xp.reshape(xp.reshape(xp.stack(words, axis=-1), (-1,))[:n], shape)
 
     same: tuple[str, ...] = (
-        "abs", "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tanh", "floor",
+        "abs", "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tanh", "atan2",
         "maximum", "minimum", "equal", "less", "less_equal", "where",
-        "bitwise_and", "bitwise_or", "bitwise_xor", "take_along_axis", "max", "flip",
+        "bitwise_and", "bitwise_or", "bitwise_xor", "max", "flip",
     )  # fmt: skip
     named: dict[str, Callable[..., Array]] = {n: getattr(xp, n) for n in same if hasattr(xp, n)}
     return named | {
@@ -283,6 +361,8 @@ def kernels(xp: ModuleType) -> dict[str, Kernel]:
         "div": xp.divide,
         "pow": power,
         "remainder": remainder,
+        "floor_divide": floor_divide,
+        "floor": floor,
         "shift_left": xp.bitwise_left_shift,
         "shift_right": xp.bitwise_right_shift,
         "astype": lambda x, *, dtype: cast(x, dtype),
@@ -294,7 +374,12 @@ def kernels(xp: ModuleType) -> dict[str, Kernel]:
         "pad": pad,
         "slice": slice_,
         "concat": lambda *xs, axis: xp.concat(xs, axis=axis),
+        **({"take_along_axis": take_along_axis} if hasattr(xp, "take_along_axis") else {}),
         "scatter_add": scatter_add,
+        "take": take,
+        "index_add": index_add,
+        "index_set": index_set,
+        "argsort": argsort,
         "matmul": matmul,
         "unfold": unfold,
         "fold": fold,

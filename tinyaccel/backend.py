@@ -40,6 +40,11 @@ class Backend(abc.ABC):
     xp        a Python Array API namespace, for the default kernels; or None
     kernels   the backend's own kernels by op name: kernel(*arrays, **attrs) -> array
 
+    For the conformance kit:
+
+    compiles_each_shape  whether a new shape costs a compilation, so that tests draw from few
+    known_differences    where it deviates, and why: by op, "op:dtype", convention or check
+
     A kernel is looked up by name: one that came with the op (`custom_op`), the backend's own, the
     op's body, the Array API default. It returns exactly the inferred shape and dtype.
     """
@@ -48,6 +53,8 @@ class Backend(abc.ABC):
     priority: ClassVar[int] = 0
     xp: ModuleType | None = None
     kernels: Mapping[str, Kernel]
+    compiles_each_shape: ClassVar[bool] = False
+    known_differences: ClassVar[Mapping[str, str]] = {}
 
     @abc.abstractmethod
     def devices(self) -> list[str]:
@@ -63,6 +70,10 @@ class Backend(abc.ABC):
 
     def synchronize(self) -> None:
         """Wait until all work given to the device is done."""
+        return
+
+    def forget(self) -> None:
+        """Let go of what was compiled: it is compiled again when needed. Here, there is nothing."""
         return
 
     def compile(self, graph: Graph, device: Device) -> Executable:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -13,7 +12,7 @@ from tinyaccel.contexts import setting
 from tinyaccel.graph import Graph
 from tinyaccel.op import Op
 from tinyaccel.tape import GRAD_MODE, Node, reachable, walk
-from tinyaccel.tensor import Tensor, apply, pull_back, tensor
+from tinyaccel.tensor import Tensor, accumulate, apply, pull_back, tensor
 from tinyaccel.trace import Trace, Var, leaked
 from tinyaccel.trees import unflatten
 
@@ -197,8 +196,7 @@ class Compiled:
             last = _play(tape, dict(zip(needed, values, strict=True)), known)
             if last is None:
                 return (None,) * len(inputs)
-            add = functools.partial(apply, "add")
-            found = walk(last, g, pull_back, add, [n for n in fresh if n is not None])
+            found = walk(last, g, pull_back, accumulate, [n for n in fresh if n is not None])
             return tuple(None if n is None else found.get(n) for n in fresh)
 
         if k not in self.pulls:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,24 @@ class Instr:
     out: int
 
 
+class Scope(NamedTuple):
+    """Where an instruction came from, for people.
+
+    phase  whether the function itself did it, the walk back over its tape, or an optimizer
+    layer  what was at work, by its path from the outermost module: "Sequential.2 (Conv2d)"
+    line   the line of the caller's own code: "train.py:12: loss = cross_entropy(model(x), y)"
+    """
+
+    phase: Literal["forward", "backward", "update"] = "forward"
+    layer: str = ""
+    line: str = ""
+
+    def __str__(self) -> str:
+        if self.phase == "forward":
+            return self.layer
+        return f"{self.phase} of {self.layer}" if self.layer else self.phase
+
+
 @dataclass
 class Graph:
     """A traced program, ready to be checked, printed, transformed, run or compiled.
@@ -35,6 +53,7 @@ class Graph:
     constants  values known when tracing, as host arrays
     outputs    the values that a caller receives, in order
     labels     names for people: which parameter an input is bound to
+    scopes     where the value of an instruction came from, if that is known
     """
 
     specs: list[Spec] = field(default_factory=list)
@@ -43,6 +62,7 @@ class Graph:
     instrs: list[Instr] = field(default_factory=list)
     outputs: list[int] = field(default_factory=list)
     labels: dict[int, str] = field(default_factory=dict)
+    scopes: dict[int, Scope] = field(default_factory=dict, compare=False)
 
     # Building: each call adds one value and returns its number.
 
@@ -152,6 +172,10 @@ class Graph:
         return f"%{instr.out}: {self.specs[instr.out]} = {instr.op}({', '.join(shown)})"
 
     def __str__(self) -> str:
+        return self.to_string()
+
+    def to_string(self, *, scopes: bool = False) -> str:
+        """The whole graph as text; with `scopes`, each line says which layer it came from."""
         head = []
         for value in self.inputs:
             label = f" = {self.labels[value]}" if value in self.labels else ""
@@ -160,7 +184,9 @@ class Graph:
         for value, array in self.constants.items():
             shown = array.item() if array.ndim == 0 else f"<{array.size} values>"
             lines.append(f"  %{value}: {self.specs[value]} = constant({shown})")
-        lines += ["  " + self.line(instr) for instr in self.instrs]
+        for instr in self.instrs:
+            origin = str(self.scopes.get(instr.out, "")) if scopes else ""
+            lines.append("  " + self.line(instr) + (f"  # {origin}" if origin else ""))
         lines.append(f"  return {', '.join(f'%{v}' for v in self.outputs)}")
         return "\n".join([*lines, "}"])
 

@@ -6,12 +6,12 @@ that this file needs none of the ops.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from tinyaccel import dtypes, shapes
 from tinyaccel.dtypes import DType
-from tinyaccel.errors import ShapeError, TinyaccelError
+from tinyaccel.errors import ShapeError
 from tinyaccel.op import Spec
 
 if TYPE_CHECKING:
@@ -68,6 +68,12 @@ class Operators:
 
     def __rtruediv__(self, other: TensorLike) -> Tensor:
         return self._apply("div", other, self)
+
+    def __floordiv__(self, other: TensorLike) -> Tensor:
+        return self._apply("floor_divide", self, other)
+
+    def __rfloordiv__(self, other: TensorLike) -> Tensor:
+        return self._apply("floor_divide", other, self)
 
     def __mod__(self, other: TensorLike) -> Tensor:
         return self._apply("remainder", self, other)
@@ -138,26 +144,6 @@ class Operators:
     def __ge__(self, other: TensorLike) -> Tensor:
         return self._apply("less_equal", other, self)
 
-    def __getitem__(self, index: object) -> Tensor:
-        plan = shapes.parse_index(self.shape, index)
-        out: Any = self
-        if plan.moves:
-            out = self._apply("slice", out, starts=plan.starts, stops=plan.stops, steps=plan.steps)
-        if plan.flipped:
-            out = self._apply("flip", out, axis=plan.flipped)
-        return out if out.shape == plan.shape else self._apply("reshape", out, shape=plan.shape)
-
-    def __len__(self) -> int:
-        if not self.shape:
-            raise ShapeError("len: a 0-d tensor has no length")
-        return self.shape[0]
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return (self[i] for i in range(len(self)))
-
-    def __setitem__(self, index: object, value: object) -> None:
-        raise TinyaccelError("tensors are immutable: build a new one with where(), or use assign")
-
     # Methods
 
     def astype(self, dtype: DTypeLike) -> Tensor:
@@ -180,10 +166,32 @@ class Operators:
     def squeeze(self, axis: shapes.Axes) -> Tensor:
         return self._apply("squeeze", self, axis=axis)
 
-    def flatten(self, start: int = 0) -> Tensor:
-        return self._apply(
-            "reshape", self, shape=(*self.shape[:start], shapes.size(self.shape[start:]))
-        )
+    def flatten(self, start: int = 0, end: int = -1) -> Tensor:
+        return self._apply("reshape", self, shape=shapes.flatten(self.shape, start, end))
+
+    def roll(self, shift: int | Sequence[int], axis: shapes.Axes = None) -> Tensor:
+        return self._apply("roll", self, shift=shift, axis=axis)
+
+    def tile(self, repetitions: int | Sequence[int]) -> Tensor:
+        return self._apply("tile", self, repetitions=repetitions)
+
+    def repeat(self, repeats: int | Sequence[int], axis: int | None = None) -> Tensor:
+        return self._apply("repeat", self, repeats=repeats, axis=axis)
+
+    def diagonal(self, offset: int = 0) -> Tensor:
+        return self._apply("diagonal", self, offset=offset)
+
+    def tril(self, k: int = 0) -> Tensor:
+        return self._apply("tril", self, k=k)
+
+    def triu(self, k: int = 0) -> Tensor:
+        return self._apply("triu", self, k=k)
+
+    def transpose(self, *axes: int | Sequence[int]) -> Tensor:
+        return self.permute_dims(*(axes or range(self.ndim)[::-1]))
+
+    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
+        return self.permute_dims(shapes.swapped(self.ndim, axis1, axis2))
 
     @property
     def T(self) -> Tensor:  # noqa: N802  # the Array API's name
@@ -211,6 +219,20 @@ class Operators:
     ) -> Tensor:
         return self._apply("var", self, axis=axis, correction=correction, keepdims=keepdims)
 
+    def std(
+        self, axis: shapes.Axes = None, *, correction: int = 0, keepdims: bool = False
+    ) -> Tensor:
+        return self._apply("std", self, axis=axis, correction=correction, keepdims=keepdims)
+
+    def prod(self, axis: shapes.Axes = None, *, keepdims: bool = False) -> Tensor:
+        return self._apply("prod", self, axis=axis, keepdims=keepdims)
+
+    def any(self, axis: shapes.Axes = None, *, keepdims: bool = False) -> Tensor:
+        return self._apply("any", self, axis=axis, keepdims=keepdims)
+
+    def all(self, axis: shapes.Axes = None, *, keepdims: bool = False) -> Tensor:
+        return self._apply("all", self, axis=axis, keepdims=keepdims)
+
     def max(self, axis: shapes.Axes = None, *, keepdims: bool = False) -> Tensor:
         return self._apply("max", self, axis=axis, keepdims=keepdims)
 
@@ -219,6 +241,21 @@ class Operators:
 
     def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
         return self._apply("argmax", self, axis=axis, keepdims=keepdims)
+
+    def argmin(self, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
+        return self._apply("argmin", self, axis=axis, keepdims=keepdims)
+
+    def cumsum(self, axis: int | None = None) -> Tensor:
+        return self._apply("cumsum", self, axis=axis)
+
+    def cumprod(self, axis: int | None = None) -> Tensor:
+        return self._apply("cumprod", self, axis=axis)
+
+    def argsort(self, *, axis: int = -1, descending: bool = False) -> Tensor:
+        return self._apply("argsort", self, axis=axis, descending=descending)
+
+    def sort(self, *, axis: int = -1, descending: bool = False) -> Tensor:
+        return self._apply("sort", self, axis=axis, descending=descending)
 
     def exp(self) -> Tensor:
         return self._apply("exp", self)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tinyaccel.graph import Graph, Instr
+from tinyaccel.graph import Graph, Instr, Scope
 from tinyaccel.op import OPS
 from tinyaccel.ops.define import body_graph
 
@@ -37,9 +37,16 @@ def dead_code(graph: Graph) -> Graph:
     return new
 
 
-def _copy(new: Graph, instr: Instr, graph: Graph, where: dict[int, int]) -> None:
+def _copy(
+    new: Graph, instr: Instr, graph: Graph, where: dict[int, int], scope: Scope | None = None
+) -> None:
+    """Append `instr`; it came from `scope`, or from where `graph` says."""
     inputs = [where[v] for v in instr.inputs]
-    where[instr.out] = new.add_instr(instr.op, inputs, instr.attrs, graph.specs[instr.out])
+    out = new.add_instr(instr.op, inputs, instr.attrs, graph.specs[instr.out])
+    scope = scope or graph.scopes.get(instr.out)
+    if scope is not None:
+        new.scopes[out] = scope
+    where[instr.out] = out
 
 
 def expand(graph: Graph, keep: Callable[[Instr, Graph], bool] = lambda *_: False) -> Graph:
@@ -51,19 +58,26 @@ def expand(graph: Graph, keep: Callable[[Instr, Graph], bool] = lambda *_: False
 
 
 def _inline(
-    graph: Graph, new: Graph, where: dict[int, int], keep: Callable[[Instr, Graph], bool]
+    graph: Graph,
+    new: Graph,
+    where: dict[int, int],
+    keep: Callable[[Instr, Graph], bool],
+    scope: Scope | None = None,
 ) -> None:
-    """Append `graph` to `new`; `where` maps its inputs' values, and then all of its values."""
+    """Append `graph` to `new`; `where` maps its inputs' values, and then all of its values.
+
+    scope  where the op came from whose body `graph` is
+    """
     for value, array in graph.constants.items():
         where[value] = new.add_constant(array, graph.specs[value])
     for instr in graph.instrs:
         op = OPS[instr.op]
         if op.body is None or keep(instr, graph):
-            _copy(new, instr, graph, where)
+            _copy(new, instr, graph, where, scope)
             continue
         body = body_graph(op, [graph.specs[v] for v in instr.inputs], instr.attrs)
         inner = dict(zip(body.inputs, (where[v] for v in instr.inputs), strict=True))
-        _inline(body, new, inner, keep)
+        _inline(body, new, inner, keep, scope or graph.scopes.get(instr.out))
         where[instr.out] = inner[body.outputs[0]]
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
-from tinyaccel.errors import ArgumentError, AxisError, IndexRangeError, ShapeError
+from tinyaccel.errors import ArgumentError, AxisError, ShapeError
 
 Shape: TypeAlias = tuple[int, ...]
 Axes: TypeAlias = int | Sequence[int] | None
@@ -109,13 +109,43 @@ def reshape(shape: Shape, new: Sequence[int], op: str = "reshape") -> Shape:
     return new
 
 
+def swapped(ndim: int, axis1: int, axis2: int) -> Shape:
+    """The order of `ndim` axes in which two have changed places."""
+    order = list(range(ndim))
+    a, b = (normalize_axis(axis, ndim, "swapaxes") for axis in (axis1, axis2))
+    order[a], order[b] = b, a
+    return tuple(order)
+
+
+def flatten(shape: Shape, start: int, end: int) -> Shape:
+    """`shape` with the axes from `start` to `end`, both included, as one; () becomes (1,).
+
+    >>> flatten((2, 3, 4), 1, -1)
+    (2, 12)
+    """
+    if not shape:
+        return (1,)
+    first, last = (normalize_axis(axis, len(shape), "flatten") for axis in (start, end))
+    if first > last:
+        raise ArgumentError(f"flatten: axes {start} to {end} of {shape}; expected start before end")
+    return (*shape[:first], size(shape[first : last + 1]), *shape[last + 1 :])
+
+
 def matmul(a: Shape, b: Shape, op: str = "matmul") -> Shape:
-    """Shape of a matrix product (..., n, k) @ (..., k, m) -> (..., n, m)."""
-    if len(a) < 2 or len(b) < 2 or a[-1] != b[-2]:
+    """Shape of a matrix product (..., n, k) @ (..., k, m) -> (..., n, m).
+
+    A vector (k,) is a row on the left, a column on the right, and its axis of 1 goes again.
+
+    >>> matmul((3,), (5, 3, 2))
+    (5, 2)
+    """
+    if not a or not b or a[-1] != b[max(-2, -len(b))]:
         raise ShapeError(
-            f"{op}: {a} @ {b} doesn't fit; expected (..., n, k) @ (..., k, m) with one k"
+            f"{op}: {a} @ {b} doesn't fit; expected (..., n, k) @ (..., k, m) with one k, "
+            "or a vector (k,) on either side"
         )
-    return (*broadcast(op, a[:-2], b[:-2]), a[-2], b[-1])
+    columns = b[-1:] if len(b) > 1 else ()
+    return (*broadcast(op, a[:-2], b[:-2]), *a[-2:-1], *columns)
 
 
 def pair(value: Pair, name: str, op: str, least: int = 1) -> tuple[int, int]:
@@ -184,6 +214,20 @@ def window2d(
     return result[0], result[1]
 
 
+def check_channels(x: Shape, weight: Shape, groups: int, op: str) -> None:
+    """Raise `ShapeError` unless x (N, C, ...) and weight (K, C/groups, ...) fit in `groups`."""
+    if groups < 1 or x[1] != weight[1] * groups:
+        raise ShapeError(
+            f"{op}: input has {x[1]} channels but weight {weight} with groups={groups} expects "
+            f"{weight[1] * groups}; pass groups= or change in_channels"
+        )
+    if weight[0] % groups:
+        raise ShapeError(
+            f"{op}: {weight[0]} output channels don't divide into groups={groups}; "
+            "change out_channels or groups"
+        )
+
+
 def conv2d(
     x: Shape,
     weight: Shape,
@@ -198,16 +242,7 @@ def conv2d(
         raise ShapeError(
             f"{op}: input {x} and weight {weight}; expected (N, C, H, W) and (K, C/groups, kh, kw)"
         )
-    if groups < 1 or x[1] != weight[1] * groups:
-        raise ShapeError(
-            f"{op}: input has {x[1]} channels but weight {weight} with groups={groups} expects "
-            f"{weight[1] * groups}; pass groups= or change in_channels"
-        )
-    if weight[0] % groups:
-        raise ShapeError(
-            f"{op}: {weight[0]} output channels don't divide into groups={groups}; "
-            "change out_channels or groups"
-        )
+    check_channels(x, weight, groups, op)
     spatial = window2d((x[2], x[3]), (weight[2], weight[3]), stride, padding, dilation, op)
     return x[0], weight[0], *spatial
 
@@ -215,73 +250,3 @@ def conv2d(
 def slice_size(start: int, stop: int, step: int) -> int:
     """Number of indices in range(start, stop, step)."""
     return len(range(start, stop, step))
-
-
-class IndexPlan(NamedTuple):
-    """What `x[...]` comes to: a slice with positive steps, flipped axes, and a final shape."""
-
-    starts: Shape
-    stops: Shape
-    steps: Shape
-    flipped: Shape
-    shape: Shape
-    moves: bool
-
-
-def _has_axes(index: object) -> bool:
-    """Whether it is an array of one axis at least: those have an `__index__` that only raises."""
-    return getattr(index, "shape", ()) != ()
-
-
-def parse_index(shape: Shape, index: object) -> IndexPlan:
-    """Basic indexing, as in the Array API: integers, slices, None and one Ellipsis.
-
-    >>> parse_index((4, 5), (slice(None, None, -1), 2)).shape
-    (4,)
-    """
-    parts = index if isinstance(index, tuple) else (index,)
-    given = sum(part is not None and part is not Ellipsis for part in parts)
-    dots = sum(part is Ellipsis for part in parts)
-    if dots > 1 or given > len(shape):
-        raise ShapeError(
-            f"getitem: index {index!r} on shape {shape}; expected at most {len(shape)} "
-            "integers or slices and one ..."
-        )
-    full = (slice(None),) * (len(shape) - given)
-    at = next((i for i, part in enumerate(parts) if part is Ellipsis), len(parts))
-    parts = (*parts[:at], *full, *parts[at + 1 :])
-    starts, stops, steps, flipped, out = [], [], [], [], []
-    axis = 0
-    for part in parts:
-        if part is None:
-            out.append(1)
-            continue
-        n = shape[axis]
-        if isinstance(part, slice):
-            if part.step == 0:
-                raise ArgumentError(f"getitem: {part} never arrives; give a step other than 0")
-            places = range(*part.indices(n))
-            if places.step < 0:
-                places = places[::-1]
-                flipped.append(axis)
-            out.append(len(places))
-        elif hasattr(part, "__index__") and not isinstance(part, bool) and not _has_axes(part):
-            i = operator.index(part)
-            if not -n <= i < n:
-                raise IndexRangeError(f"getitem: index {i} is out of range for axis {axis} of {n}")
-            places = range(i % n, i % n + 1)
-        else:
-            raise ShapeError(
-                f"getitem: {type(part).__name__} is no index; expected an integer, a slice, None "
-                "or ..."
-            )
-        # An empty range may start past the end; as a slice it must lie within the axis.
-        places = places if len(places) else range(0)
-        starts.append(places.start)
-        stops.append(places[-1] + 1 if len(places) else 0)
-        steps.append(places.step)
-        axis += 1
-    moves = any(
-        (a, b, s) != (0, n, 1) for a, b, s, n in zip(starts, stops, steps, shape, strict=True)
-    )
-    return IndexPlan(tuple(starts), tuple(stops), tuple(steps), tuple(flipped), tuple(out), moves)

@@ -20,7 +20,7 @@ from tinyaccel.errors import (
     TinyaccelError,
     TraceError,
 )
-from tinyaccel.host import HostValues
+from tinyaccel.getitem import Indexing
 from tinyaccel.op import OPS, Op, Spec
 from tinyaccel.tape import GRAD_MODE, Node, walk
 from tinyaccel.trace import JOURNAL, TRACE, Trace, Var, guard, leaked, refuse, user_line
@@ -120,6 +120,23 @@ def _run(op: Op, inputs: Sequence[Tensor], attrs: dict[str, Any], device: Device
 
 def pull_back(node: Node, g: Tensor, needs: Sequence[bool]) -> Sequence[Tensor | None]:
     """The gradients of a node's inputs, each of its input's shape and dtype, where needed."""
+    trace = TRACE.get()
+    if trace is None:
+        return _pull_back(node, g, needs)
+    with trace.back_from(node.out[0] if node.out else None):
+        return _pull_back(node, g, needs)
+
+
+def accumulate(a: Tensor, b: Tensor) -> Tensor:
+    """The sum of two gradients of one tensor."""
+    trace = TRACE.get()
+    if trace is None:
+        return apply("add", a, b)
+    with trace.back_from(b._data):
+        return apply("add", a, b)
+
+
+def _pull_back(node: Node, g: Tensor, needs: Sequence[bool]) -> Sequence[Tensor | None]:
     op = node.op
     if op is None:
         return [g]
@@ -166,10 +183,12 @@ def _fit(op: Op, grad: Tensor, source: Tensor) -> Tensor:
 def _pull_back_body(node: Node, g: Tensor, needs: Sequence[bool]) -> list[Tensor | None]:
     """Differentiate a composite that has no rule of its own through its body."""
     assert node.op is not None and node.op.body is not None
-    fresh = [t.alias() if need else t.detach() for t, need in zip(node.inputs, needs, strict=True)]
+    # The other inputs stay on the tape: the gradient found here may be differentiated by them.
+    fresh = [t.alias() if need else t for t, need in zip(node.inputs, needs, strict=True)]
     with setting(GRAD_MODE, True):
         out = node.op.body(*fresh, **node.attrs)
-    return gradients(out, g, fresh)
+    found = iter(gradients(out, g, [t for t, need in zip(fresh, needs, strict=True) if need]))
+    return [next(found) if need else None for need in needs]
 
 
 def gradients(out: Tensor, g: Tensor, sources: Sequence[Tensor]) -> list[Tensor | None]:
@@ -177,11 +196,11 @@ def gradients(out: Tensor, g: Tensor, sources: Sequence[Tensor]) -> list[Tensor 
     if out._node is None:
         return [None] * len(sources)
     targets = [s._node for s in sources if s._node is not None]
-    found = walk(out._node, g, pull_back, lambda a, b: apply("add", a, b), targets)
+    found = walk(out._node, g, pull_back, accumulate, targets)
     return [found.get(s._node) if s._node is not None else None for s in sources]
 
 
-class Tensor(HostValues):
+class Tensor(Indexing):
     """An n-dimensional array on a device, which remembers how it was made.
 
     Make one with `tinyaccel.tensor(...)`. A tensor never changes except through `assign`.
@@ -329,7 +348,7 @@ class Tensor(HostValues):
         if gradient.spec != self.spec:
             raise GradientError(f"backward: gradient {gradient.spec} for {self.spec}; must fit")
         with setting(GRAD_MODE, create_graph):
-            found = walk(self._node, gradient, pull_back, lambda a, b: apply("add", a, b))
+            found = walk(self._node, gradient, pull_back, accumulate)
             for node, g in found.items():
                 if node.leaf is None:
                     raise TraceError(
@@ -338,7 +357,7 @@ class Tensor(HostValues):
                     )
                 leaf = node.leaf()
                 if leaf is not None:
-                    leaf.grad = g if leaf.grad is None else apply("add", leaf.grad, g)
+                    leaf.grad = g if leaf.grad is None else accumulate(leaf.grad, g)
 
     # Elsewhere
 

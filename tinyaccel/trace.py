@@ -10,15 +10,17 @@ from __future__ import annotations
 import linecache
 import os
 import sys
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinyaccel.errors import TraceError
-from tinyaccel.graph import Graph
+from tinyaccel.graph import Graph, Scope
 from tinyaccel.op import Attrs, Spec
 from tinyaccel.tape import Node
 
@@ -49,6 +51,7 @@ class Trace:
     writes    tensors that were assigned to, with the last value
     grads     tensors whose `.grad` was set, with what it was set to last
     guards    what else the trace read, and must still be so for its graph to be used again
+    scope     where the next instructions come from; `layers` has the paths of modules by identity
     """
 
     def __init__(self, name: str, captures: bool = True) -> None:
@@ -62,6 +65,8 @@ class Trace:
         self.writes: dict[int, tuple[Tensor, Var]] = {}
         self.grads: dict[int, tuple[Tensor, Tensor | None]] = {}
         self.guards: dict[tuple[int, str], tuple[Callable[[], Hashable], Hashable, str]] = {}
+        self.scope = Scope()
+        self.layers: dict[int, str] = {}
         self._now: dict[int, Var] = {}
         self._outside: dict[int, Node] = {}
         self._kept: list[object] = []  # so that no id() is used twice
@@ -71,7 +76,27 @@ class Trace:
 
     def append(self, op: str, inputs: Sequence[Tensor], attrs: Attrs, spec: Spec) -> Var:
         values = [self.read(t).value for t in inputs]
-        return Var(self, self.graph.add_instr(op, values, attrs, spec))
+        out = self.graph.add_instr(op, values, attrs, spec)
+        if self.captures:  # the body of an op has no place of its own: it is wherever the op is
+            line = self.scope.line or user_line()
+            self.graph.scopes[out] = self.scope._replace(line=line)
+        return Var(self, out)
+
+    @contextmanager
+    def within(self, scope: Scope) -> Iterator[None]:
+        """For the length of a `with` block, instructions come from `scope`."""
+        before, self.scope = self.scope, scope
+        try:
+            yield
+        finally:
+            self.scope = before
+
+    def back_from(self, data: object) -> AbstractContextManager[None]:
+        """As `within`, for the gradient of what holds `data`: it belongs to the same layer."""
+        scope = Scope()
+        if isinstance(data, Var) and data.trace is self:
+            scope = self.graph.scopes.get(data.value, scope)
+        return self.within(scope._replace(phase="backward"))
 
     def constant(self, array: np.ndarray, spec: Spec) -> Var:
         """A value known now; equal 0-d ones are one value."""
@@ -184,7 +209,8 @@ class Trace:
     def close(self) -> None:
         """Let go of all tensors: whoever holds a variable of this trace needs its graph alone."""
         for account in (self.args, self.args_in, self.captured, self.grads_in, self.writes,
-                        self.grads, self.guards, self._now, self._outside):  # fmt: skip
+                        self.grads, self.guards, self.layers, self._now,
+                        self._outside):  # fmt: skip
             account.clear()
         self._kept.clear()
 
@@ -219,12 +245,22 @@ def guard(owner: object, what: str, read: Callable[[], Hashable]) -> None:
         trace.guard(owner, what, read)
 
 
+def updating(what: str) -> AbstractContextManager[None]:
+    """Within the block, what a trace sees belongs to an optimizer's step: "0.weight (Adam)"."""
+    trace = TRACE.get()
+    return nullcontext() if trace is None else trace.within(Scope("update", what))
+
+
 def user_line() -> str:
     """The innermost line of the caller's own code, as "file.py:12: its text"."""
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back
-    path, number = frame.f_code.co_filename, frame.f_lineno
+    return _line(frame.f_code.co_filename, frame.f_lineno)
+
+
+@lru_cache(maxsize=1024)  # a trace asks at every instruction, and most come from few lines
+def _line(path: str, number: int) -> str:
     return f"{Path(path).name}:{number}: {linecache.getline(path, number).strip()}"
 
 

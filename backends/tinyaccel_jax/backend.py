@@ -34,6 +34,7 @@ class XlaBackend(Backend):
 
     name: ClassVar[str] = "xla"
     priority: ClassVar[int] = 5
+    compiles_each_shape: ClassVar[bool] = True
     platforms: ClassVar[tuple[str, ...]] = ("tpu", "gpu", "cpu")
 
     def __init__(self) -> None:
@@ -77,6 +78,12 @@ class XlaBackend(Backend):
     def synchronize(self) -> None:
         for platform in {device.platform for device in self._devices.values()}:
             self._runtime.wait(platform)
+
+    def forget(self) -> None:
+        """Empty JAX's caches, which keep every shape of every op."""
+        import jax
+
+        jax.clear_caches()
 
     def wrap(self, kernel: Kernel, name: str) -> Kernel:
         """The kernel as XLA programs of its own, for eager use."""

@@ -266,7 +266,7 @@ CASES: dict[str, tuple[Callable[[], object], type[TinyaccelError], str]] = {
     "max_pool2d padding": (
         lambda: ta.max_pool2d(f(1, 1, 4, 4), kernel=2, padding=2),
         ShapeError,
-        "max_pool2d: padding ((2, 2), (2, 2)) for a window of (2, 2); at most half of it, "
+        "max_pool2d: padding (2, 2) for a window of 2; at most half of it, "
         "or a window could lie in the padding alone",
     ),
     "avg_pool2d kernel": (
@@ -277,12 +277,14 @@ CASES: dict[str, tuple[Callable[[], object], type[TinyaccelError], str]] = {
     "matmul sizes": (
         lambda: ta.matmul(f(2, 3), f(4, 5)),
         ShapeError,
-        "matmul: (2, 3) @ (4, 5) doesn't fit; expected (..., n, k) @ (..., k, m) with one k",
+        "matmul: (2, 3) @ (4, 5) doesn't fit; expected (..., n, k) @ (..., k, m) with one k, "
+        "or a vector (k,) on either side",
     ),
     "matmul axes": (
-        lambda: ta.matmul(f(3), f(3, 2)),
+        lambda: ta.matmul(f(), f(3, 2)),
         ShapeError,
-        "matmul: (3,) @ (3, 2) doesn't fit; expected (..., n, k) @ (..., k, m) with one k",
+        "matmul: () @ (3, 2) doesn't fit; expected (..., n, k) @ (..., k, m) with one k, "
+        "or a vector (k,) on either side",
     ),
     "linear features": (
         lambda: ta.linear(f(2, 3), f(4, 5)),
@@ -429,13 +431,14 @@ CASES: dict[str, tuple[Callable[[], object], type[TinyaccelError], str]] = {
     "cross_entropy dtype": (
         lambda: ta.cross_entropy(f(2, 3), f(2)),
         DTypeError,
-        "cross_entropy: labels are float32[2]; expected integers, a class each",
+        "cross_entropy: labels are float32[2]; expected integers, a class each, or "
+        "probabilities (2, 3)",
     ),
     "cross_entropy shape": (
         lambda: ta.cross_entropy(f(2, 3), i(3)),
         ShapeError,
-        "cross_entropy: logits (2, 3) and labels (3,); expected (N, classes) and (N,), N "
-        "at least 1",
+        "cross_entropy: logits (2, 3) and labels (3,); expected (N, classes, ...) and (N, ...), "
+        "N at least 1",
     ),
     "mse": (
         lambda: ta.mse(f(2), f(3)),
@@ -479,9 +482,9 @@ CASES: dict[str, tuple[Callable[[], object], type[TinyaccelError], str]] = {
         "arange: step 0 from 0 to 5 never arrives; give another",
     ),
     "arange dtype": (
-        lambda: ta.arange(0.5),  # type: ignore[arg-type]
+        lambda: ta.arange(0.5, dtype="int32"),
         DTypeError,
-        "arange: 0.5; expected integers; scale the result for floats",
+        "arange: dtype int32 for floats; expected a float; use astype",
     ),
     "arange range": (
         lambda: ta.arange(300, dtype="uint8"),
@@ -492,11 +495,6 @@ CASES: dict[str, tuple[Callable[[], object], type[TinyaccelError], str]] = {
         lambda: ta.clip(f(2), low="a", high=1),  # type: ignore[arg-type]
         DTypeError,
         "clip: got str; expected a tensor, an array or a number",
-    ),
-    "clip missing": (
-        lambda: ta.clip(f(2), low=0),  # type: ignore[call-arg]
-        ArgumentError,
-        "clip: missing ['high']; it takes ['high', 'low']",
     ),
     "add number": (
         lambda: ta.add(i(2), 2**40),

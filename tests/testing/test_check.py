@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,9 +13,22 @@ from tinyaccel.backend import get_device, register_backend
 from tinyaccel.errors import CheckError
 from tinyaccel.op import OPS, Kernel
 from tinyaccel.tensor import Tensor, apply
-from tinyaccel.testing import check_backend, check_conventions, check_op, kernel_of, watched
+from tinyaccel.testing import (
+    CHECKS,
+    CONVENTIONS,
+    Result,
+    check_backend,
+    check_conventions,
+    check_op,
+    kernel_of,
+    watched,
+)
+from tinyaccel.testing.check import _drive
 from tinyaccel.testing.derivatives import Function, check_gradient, check_transpose, pulled
+from tinyaccel.testing.layouts import Layout
+from tinyaccel.testing.strategies import Case, cases, make_case
 from tinyaccel.testing.table import main, table
+from tinyaccel.testing.verdict import Judge
 from tinyaccel_numpy.backend import NumpyBackend
 from tinyaccel_numpy.kernels import KERNELS
 
@@ -55,7 +69,7 @@ def test_report_of_one_op() -> None:
         "int32", "uint32", "int64", "float16", "bfloat16", "float32", "float64",
     ]  # fmt: skip
     single = next(r for r in report.results if r.dtype == "float32")
-    assert (single.op, single.device, single.kernel, single.examples) == ("sum", "cpu", "own", 5)
+    assert (single.op, single.device, single.kernel, single.examples) == ("sum", "cpu", "own", 9)
     assert 0 < single.worst <= 1
     assert report.ok
     assert report.worst == max(r.worst for r in report.results)
@@ -75,11 +89,10 @@ def test_which_kernel() -> None:
 
 def test_same_seed_same_examples() -> None:
     """A check draws the same examples for the same seed, and others for another."""
-    worst = [check_op("exp", "cpu", examples=4, seed=s, dtypes=[ta.float32]).worst for s in (1, 1)]
+    given: Any = {"examples": 4, "dtypes": [ta.float32]}  # of an op whose every case is drawn
+    worst = [check_op("softmax", "cpu", seed=seed, **given).worst for seed in (1, 1)]
     assert worst[0] == worst[1]
-    others = {
-        check_op("exp", "cpu", examples=4, seed=s, dtypes=[ta.float32]).worst for s in range(4)
-    }
+    others = {check_op("softmax", "cpu", seed=seed, **given).worst for seed in range(4)}
     assert len(others) > 1
 
 
@@ -140,6 +153,172 @@ def test_ops_without_gradient_have_no_gradient_checks() -> None:
     """Comparisons, creation and integer ops are skipped beyond order 0, not passed."""
     for name in ("less", "arange", "bitwise_and", "random_bits"):
         assert not any(r.examples for r in check_op(name, "cpu", order=1, examples=2).results)
+
+
+# What one call must not do to others, and what it must not take for granted
+
+
+def _reused() -> Kernel:
+    """exp that returns the same array for the same shape, call after call."""
+    buffers: dict[Any, Any] = {}
+
+    def kernel(x: Any) -> Any:
+        out = buffers.setdefault((x.shape, x.dtype), np.empty(x.shape, x.dtype))
+        with np.errstate(all="ignore"):
+            return np.exp(x, out=out)
+
+    return kernel
+
+
+def _in_place(x: Any) -> Any:
+    with np.errstate(all="ignore"):
+        return np.exp(x, out=x if x.flags.writeable else None)
+
+
+def _as_it_lies(x: Any) -> Any:
+    """exp of the memory, row after row, whatever the axes' order."""
+    with np.errstate(all="ignore"):
+        return np.exp(x.ravel(order="K").reshape(x.shape))
+
+
+def _short(x: Any) -> Any:
+    """exp that a loop over blocks of 1,024 leaves unfinished."""
+    with np.errstate(all="ignore"):
+        y = np.exp(x)
+    y.reshape(-1)[1024:] = 1
+    return y
+
+
+def _no_edge(x: Any) -> Any:
+    """exp in tiles of 32, whose last one is taken for a whole one."""
+    with np.errstate(all="ignore"):
+        y = np.exp(x)
+    if x.ndim and x.shape[-1] > 32 and x.shape[-1] % 32:
+        y[..., -(x.shape[-1] % 32) :] = 0
+    return y
+
+
+@pytest.mark.parametrize(
+    ("kernel", "jitted", "says"),
+    [
+        (_reused(), False, "a result of its kernel on third was overwritten by a later call"),
+        (_reused(), True, "its result was overwritten by a later call with other values"),
+        (_in_place, False, "its kernel on third changed its input 0"),
+        (_in_place, True, "input 0 was changed; a kernel writes to none"),
+        (_as_it_lies, False, " transposed) of "),
+        (_as_it_lies, True, " transposed) of "),
+        (_short, False, "exp(float32["),
+        (_no_edge, False, "exp(float32["),
+    ],
+)
+def test_bug_of_memory(
+    kernel: Kernel, jitted: bool, says: str, third: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Buffers that are reused or written to, strides and block edges that are forgotten."""
+    _plant(monkeypatch, "exp", kernel)
+    report = check_op("exp", third, jitted=jitted, dtypes=[ta.float32])
+    assert not report.ok
+    assert says in report.failures[0]
+
+
+def test_failure_ends_with_a_line_to_run(third: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The smallest case comes as Python, and what it prints is what was got."""
+    _plant(monkeypatch, "sum", lambda x, *, axis, keepdims: KERNELS["sum"](
+        x, axis=axis, keepdims=keepdims) + x.dtype.type(1))  # fmt: skip
+    for name in ("sum", "flip"):
+        if name == "flip":
+            _plant(monkeypatch, "flip", lambda x, *, axis: x)
+        (failure,) = check_op(name, third, dtypes=["float32"], examples=40).failures
+        line = failure.partition("; run ")[2]
+        assert line.startswith(f"ta.{name}(ta.tensor(")
+        shown = eval(line, {"ta": ta})  # noqa: S307  # the line is what is tested
+        right = eval(line.replace('"third"', '"cpu"'), {"ta": ta})  # noqa: S307
+        assert isinstance(shown, Tensor)
+        assert shown.shape == right.shape
+        assert shown.tolist() != right.tolist()
+        assert shown.size <= 6, line
+
+
+def test_simplest_failure_is_told() -> None:
+    """Of all cases that failed, the one of fewest elements; also where none fails twice."""
+    seen: list[int] = []
+
+    def fails(case: Case) -> None:
+        seen.append(case.arrays[0].size)
+        raise CheckError(f"{seen[-1]} elements")
+
+    def fails_once(case: Case) -> None:
+        if not seen:
+            fails(case)
+
+    longest_first = cases("exp", ta.float32).filter(lambda case: case.arrays[0].size > 20)
+    with pytest.raises(CheckError) as error:
+        _drive(longest_first, 20, 0, fails)
+    assert len(set(seen)) > 1
+    assert str(error.value) == f"{min(seen)} elements"
+    seen.clear()
+    with pytest.raises(CheckError, match="elements"):
+        _drive(cases("exp", ta.float32), 20, 0, fails_once)
+
+
+def test_long_failure_has_no_line(third: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of numbers are no line to read."""
+    _plant(monkeypatch, "exp", _short)
+    (failure,) = check_op("exp", third, dtypes=["float32"]).failures
+    assert "; run " not in failure
+
+
+def test_transpose_on_the_device(third: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule that isn't linear in the cotangent fails <v, J t> = <J^T v, t> where it runs."""
+    judge = Judge(get_device(third), Result("square", third, "float32", False, 1, "body"))
+    case = make_case(OPS["square"], ta.float32, Layout(((3,),), {}), "uniform", 0)
+    judge.transpose(case)
+    assert 0 <= judge.result.worst <= 1
+    bent = replace(OPS["square"], vjp=(lambda g, y, x: g * g * 2 * x,))
+    monkeypatch.setitem(OPS, "square", bent)
+    with pytest.raises(CheckError, match=r"jvp and vjp disagree: <v, J t> = .* apart$"):
+        judge.transpose(case)
+
+
+def test_ops_are_checked_with_views(third: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels receive strided, transposed, flipped and broadcast memory."""
+    met: set[tuple[int, ...]] = set()
+
+    def spy(x: Any) -> Any:
+        with np.errstate(all="ignore"):
+            met.add(tuple(s // x.itemsize for s in x.strides))
+            return np.exp(x)
+
+    _plant(monkeypatch, "exp", spy)
+    check_op("exp", third, dtypes=[ta.float32], examples=40).raise_for_failures()
+    assert any(strides and strides[-1] == 2 for strides in met)
+    assert any(0 in strides for strides in met)
+    assert any(min(strides, default=0) < 0 for strides in met)
+
+
+# The whole
+
+
+def test_whole_backend_with_few_ops(third: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a choice of ops, all of them run, conventions and checks by name too."""
+    few = {name: OPS[name] for name in ("relu", "less")}
+    monkeypatch.setattr("tinyaccel.testing.check.OPS", few)
+    monkeypatch.setattr("tinyaccel.testing.check.CONVENTIONS", [
+        c for c in CONVENTIONS if c.op in few])  # fmt: skip
+    seen: list[str] = []
+    report = check_backend(third, examples=2, progress=seen.append)
+    report.raise_for_failures()
+    assert seen == ["relu", "less", "conventions", *[check.name for check in CHECKS]]
+    assert {r.kind for r in report.results} == {"op", "convention", "transfer", "random", "state"}
+    assert len(str(report).splitlines()) == len(report.results)
+    named = check_backend(third, ["relu"], examples=2)
+    assert {r.kind for r in named.results} == {"op", "convention"}
+
+
+def test_op_that_is_unknown() -> None:
+    """A misspelt op is an error, and no empty report."""
+    with pytest.raises(ta.errors.ArgumentError, match=r"^check_op: op 'sine' is unknown"):
+        check_op("sine")
 
 
 # Watching

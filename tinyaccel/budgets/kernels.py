@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,9 @@ def kernels() -> dict[str, Kernel]:
         "erf": _erf,
         "take_along_axis": _take_along_axis,
         "scatter_add": _scatter_add,
+        "take": _take,
+        "index_add": _index_add,
+        "index_set": _index_set,
     }
     return array_api.kernels(np) | own
 
@@ -57,4 +61,27 @@ def _scatter_add(x: Array, indices: Array, updates: Array, *, axis: int) -> Arra
     places[axis] = _in_range(indices, x.shape[axis], "scatter_add")
     out = x.copy()
     np.add.at(out, tuple(places), updates)
+    return out
+
+
+def _take(x: Array, indices: Array, *, axis: int) -> Array:
+    index = _in_range(indices, x.shape[axis], "take").astype(np.int64)
+    return np.take(x, index, axis)
+
+
+def _index_add(x: Array, indices: Array, updates: Array, *, axis: int) -> Array:
+    index = _in_range(indices, x.shape[axis], "index_add")
+    out = x.copy()
+    places: list[Any] = [slice(None)] * axis + [index]
+    np.add.at(out, tuple(places), updates)
+    return out
+
+
+def _index_set(x: Array, indices: Array, updates: Array, *, axis: int) -> Array:
+    """One update after the other."""
+    index = _in_range(indices, x.shape[axis], "index_set").reshape(-1)
+    rows = updates.reshape((*x.shape[:axis], index.size, *x.shape[axis + 1 :]))
+    out = x.copy()
+    for place, row in zip(index, np.moveaxis(rows, axis, 0), strict=True):
+        np.moveaxis(out, axis, 0)[place] = row
     return out

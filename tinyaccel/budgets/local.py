@@ -53,7 +53,8 @@ class Step:
         dtype = self.out.dtype
         if dtype in array_api.LOW_PRECISION:
             error = error + 0.5 * dtype.eps * (np.abs(value) + error)
-        return np.where(error > 0, error + dtype.tiny, 0.0)
+        # A value may be so small that its error is 0 in float64, and yet be no 0 itself.
+        return np.where((error > 0) | (value != 0), error + dtype.tiny, 0.0)
 
 
 @lru_cache(maxsize=1024)
@@ -88,7 +89,7 @@ def own_error(step: Step, value: Array, *inputs: Bounded) -> Errors:
         # A pole of the derivative where the value has none, as of sqrt at 0: x itself is 0 there.
         size = size + np.nan_to_num(np.abs(slope * xs[i]), nan=0.0, posinf=np.inf)
     return np.where(
-        np.isfinite(y), step.rounded(y, np.asarray(step.op.budget.units * step.eps * size)), 0.0
+        np.isfinite(y), step.rounded(value, np.asarray(step.op.budget.units * step.eps * size)), 0.0
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 
 from tinyaccel import dtypes
+from tinyaccel.budgets import indexed
 from tinyaccel.budgets.local import Step, accumulated, own_error
 from tinyaccel.budgets.values import Array, Bounded, Errors, distance, ends, known, size
 from tinyaccel.op import Op
@@ -45,12 +47,18 @@ def _binary(step: Step, a: Bounded, b: Bounded) -> Bounded:
     else:
         corners = [step.run(p, q) for p in ends(a) for q in ends(b)]
         passed = np.max([distance(corner, value) for corner in corners], axis=0)
-        divisor = b if name == "div" else a
-        if name in ("div", "pow"):
-            pole = (np.abs(divisor.value) <= divisor.error) & (divisor.error > 0)
-            pole = pole & ((name == "div") | (ends(b)[0] < 0))
-            passed = np.where(pole, np.inf, passed)
+        if name == "atan2":
+            passed = np.where(_perhaps_zero(a) & (ends(b)[0] < 0), 2 * math.pi, passed)
+        elif name in ("div", "floor_divide"):
+            passed = np.where(_perhaps_zero(b), np.inf, passed)
+        elif name == "pow":
+            passed = np.where(_perhaps_zero(a) & (ends(b)[0] < 0), np.inf, passed)
     return Bounded(value, passed + own)
+
+
+def _perhaps_zero(x: Bounded) -> Array:
+    """Where x may have either sign, and an op that has a pole or a jump at 0 may be beyond it."""
+    return np.asarray((np.abs(x.value) <= x.error) & (x.error > 0))
 
 
 def _bits_error(step: Step, value: Array, a: Bounded, b: Bounded) -> Errors:
@@ -99,6 +107,15 @@ def equals_largest(step: Step, x: Bounded, largest: Bounded) -> Bounded:
     unsure = x.error + largest.error
     open_ = (may & several & (unsure > 0)) | np.isinf(unsure)
     return Bounded(value, open_.astype(np.float64))
+
+
+def root_of_nonnegative(step: Step, x: Bounded) -> Bounded:
+    """The square root of what can't come out below 0, such as a sum of squares: never NaN."""
+    low, high = ends(x)
+    value = step.run(x.value)
+    ends_of_it = (step.run(np.where(x.value >= 0, np.maximum(low, 0), low)), step.run(high))
+    passed = np.maximum(*(distance(end, value) for end in ends_of_it))
+    return Bounded(value, passed + own_error(step, value, x))
 
 
 def equals_itself(step: Step, x: Bounded, same: Bounded) -> Bounded:
@@ -190,29 +207,6 @@ def _argmax(step: Step, x: Bounded) -> Bounded:
     return Bounded(value, error.reshape(value.shape).astype(np.float64))
 
 
-def _take(step: Step, x: Bounded, indices: Bounded) -> Bounded:
-    """Where the index is open, any element of the axis may be the one."""
-    error = step.run(x.error, indices.value)
-    if not known(indices) and x.value.size:
-        axis = step.attrs["axis"]
-        low, high = ends(x)
-        spread = np.max(high, axis=axis, keepdims=True) - np.min(low, axis=axis, keepdims=True)
-        error = np.where(indices.error > 0, spread, error)
-    return Bounded(step.run(x.value, indices.value), error)
-
-
-def _scatter(step: Step, x: Bounded, indices: Bounded, updates: Bounded) -> Bounded:
-    """Where the index is open, the update may arrive anywhere along the axis, or not here."""
-    value = step.run(x.value, indices.value, updates.value)
-    error = step.run(x.error, indices.value, updates.error)
-    magnitude = step.run(size(x), indices.value, size(updates))
-    if not known(indices):
-        stray = np.where(indices.error > 0, size(updates) + updates.error, 0.0)
-        stray = np.sum(stray, axis=step.attrs["axis"], keepdims=True)
-        error, magnitude = error + stray, magnitude + stray
-    return Bounded(value, error + accumulated(step, value, magnitude))
-
-
 def _custom(step: Step, *inputs: Bounded) -> Bounded:
     """A custom op without a body says nothing of its errors, so it is tried out.
 
@@ -253,8 +247,12 @@ def _alternate(error: Array) -> Array:
 _BY_NAME: dict[str, Callable[..., Bounded]] = {
     "max": _max,
     "argmax": _argmax,
-    "take_along_axis": _take,
-    "scatter_add": _scatter,
+    "take_along_axis": indexed.take_along_axis,
+    "scatter_add": indexed.scatter_add,
+    "take": indexed.take,
+    "index_add": indexed.index_add,
+    "index_set": indexed.index_set,
+    "argsort": indexed.argsort,
     "sum": _linear,
     "fold": _linear,
 }

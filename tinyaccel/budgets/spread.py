@@ -16,6 +16,7 @@ import numpy as np
 
 from tinyaccel.budgets.values import Array, Bounded, Errors
 from tinyaccel.budgets.walk import bounds, walk
+from tinyaccel.dtypes import DType
 from tinyaccel.graph import Graph
 
 SAMPLES = 8
@@ -24,21 +25,25 @@ SAMPLES = 8
 FACTOR = 6.0
 
 
-def spread(graph: Graph, inputs: Sequence[Array], *, samples: int = SAMPLES) -> list[Bounded]:
+def spread(
+    graph: Graph, inputs: Sequence[Array], *, samples: int = SAMPLES, seed: int = 0
+) -> list[Bounded]:
     """For each output of `graph`, its exact value and how far rounding will take it.
 
     As `bounds`, and never more than that; but the steps' errors are taken as independent, not as
     all in the worst direction. The same arguments give the same answer.
     """
     exact = bounds(graph, inputs)
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
 
-    def disturbed(result: Bounded) -> Bounded:
+    def disturbed(result: Bounded, dtype: DType) -> Bounded:
         if result.value.dtype.kind != "f":
             return _still(result)
         known = np.isfinite(result.error)
         moved = np.where(known, result.error, np.nan) * rng.uniform(-1, 1, known.shape)
-        return _still(Bounded(result.value + moved, result.error))
+        # Rounded, because two numbers that are nearly equal often are equal once they are.
+        rounded = (result.value + moved).astype(dtype.numpy).astype(result.value.dtype)
+        return _still(Bounded(rounded, result.error))
 
     runs = [walk(graph, inputs, disturbed) for _ in range(samples)]
     return [
@@ -53,10 +58,12 @@ def _still(result: Bounded) -> Bounded:
 
 def _size(runs: Sequence[Array], value: Array) -> Errors:
     """The root mean square of the deviations; inf where one is infinite, or only one is NaN."""
-    squares = np.zeros(value.shape)
+    squares, moved = np.zeros(value.shape), np.zeros(value.shape, dtype=bool)
     with np.errstate(all="ignore"):
         for run in runs:
             same = (run == value) | ((run != run) & (value != value))
             apart = np.where(same, 0.0, (run.astype(np.float64) - value.astype(np.float64)) ** 2)
             squares += np.where(np.isnan(apart), np.inf, apart)
-    return np.sqrt(squares / len(runs))
+            moved |= ~same
+    # Numbers that differ may be too close for float64 to say so.
+    return np.maximum(np.sqrt(squares / len(runs)), np.where(moved, np.finfo(np.float64).tiny, 0))

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from tinyaccel import dtypes
+from tinyaccel.budgets.indexed import in_order
 from tinyaccel.budgets.local import Step
-from tinyaccel.budgets.rules import equals_itself, equals_largest, rule
+from tinyaccel.budgets.rules import equals_itself, equals_largest, root_of_nonnegative, rule
 from tinyaccel.budgets.values import Array, Bounded, size
 from tinyaccel.dtypes import DType
 from tinyaccel.errors import ShapeError
@@ -33,13 +34,13 @@ def bounds(
     Raises `ShapeError` if an input doesn't fit the graph, `IndexRangeError` for an index outside
     its axis.
     """
-    return walk(graph, inputs, lambda result: result, rounded_constants=rounded_constants)
+    return walk(graph, inputs, lambda result, _: result, rounded_constants=rounded_constants)
 
 
 def walk(
     graph: Graph,
     inputs: Sequence[Array],
-    treat: Callable[[Bounded], Bounded],
+    treat: Callable[[Bounded, DType], Bounded],
     *,
     rounded_constants: bool = False,
 ) -> list[Bounded]:
@@ -61,23 +62,39 @@ def walk(
         step = Step(OPS[instr.op], instr.attrs, specs, flat.specs[instr.out], wide)
         with np.errstate(all="ignore"):
             result = related.rule(instr, flat)(step, *[values[v] for v in instr.inputs])
-            values[instr.out] = treat(settle(step, result))
+            values[instr.out] = treat(settle(step, result), step.out.dtype)
         for v in dead:
             del values[v]
     return [values[v] for v in flat.outputs]
 
 
+_KEEPS_SIGN = ("sum", "reshape", "permute_dims", "broadcast_to", "slice", "astype")
+
+
 class _Related:
-    """Which values are maxima of which others: comparing those isn't comparing strangers."""
+    """Which values are maxima, or the order, of which others; which are squares, and sums of them.
+
+    Those are no strangers.
+    """
 
     def __init__(self) -> None:
         self._largest_of: dict[int, int] = {}
+        self._order_of: dict[int, tuple[int, int, bool]] = {}
+        self._not_below_0: set[int] = set()
 
     def rule(self, instr: Instr, graph: Graph) -> Callable[..., Bounded]:
         """The rule for an instruction, one that knows how its inputs are related if they are."""
         op, first = OPS[instr.op], instr.inputs[0] if instr.inputs else -1
+        if self._is_not_below_0(instr, graph):
+            self._not_below_0.add(instr.out)
         if op.name == "max":
             self._largest_of[instr.out] = first
+        elif op.name == "argsort":
+            self._order_of[instr.out] = (first, instr.attrs["axis"], instr.attrs["descending"])
+        elif op.name == "take_along_axis" and instr.inputs[1] in self._order_of:
+            source, axis, descending = self._order_of[instr.inputs[1]]
+            if (source, axis) == (first, instr.attrs["axis"]):
+                return in_order(descending)
         elif op.name == "reshape" and first in self._largest_of:
             self._largest_of[instr.out] = self._largest_of[first]
         elif op.kind == "comparison":
@@ -87,7 +104,18 @@ class _Related:
             dims = {len(graph.specs[v].shape) for v in instr.inputs}
             if op.name == "equal" and self._largest_of.get(second) == first and len(dims) == 1:
                 return equals_largest
+        elif op.name == "sqrt" and first in self._not_below_0:
+            return root_of_nonnegative
         return rule(op)
+
+    def _is_not_below_0(self, instr: Instr, graph: Graph) -> bool:
+        """Whether a value can't come out below 0, however its steps are rounded."""
+        first, last = instr.inputs[:1], instr.inputs[-1:]
+        if instr.op in _KEEPS_SIGN:
+            return first[0] in self._not_below_0
+        if instr.op == "div" and last[0] in graph.constants:
+            return first[0] in self._not_below_0 and bool((graph.constants[last[0]] > 0).all())
+        return instr.op in ("abs", "relu") or (instr.op == "mul" and first == last)
 
 
 def exact(array: Array, dtype: DType, wide: np.dtype[Any]) -> Bounded:

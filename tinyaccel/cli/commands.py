@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from tinyaccel.backend import backend_names
+from tinyaccel.cli import verify as verifying
 from tinyaccel.cli.devices import print_devices
 from tinyaccel.cli.status import Interrupted
 from tinyaccel.data.registry import DATASETS
@@ -129,6 +130,51 @@ def _summary(result: Result) -> str:
         f"{result.images_per_second:,.0f} images/s; test loss {result.test_loss:.4f}; "
         f"files in {result.out}"
     )
+
+
+@app.command()
+def verify(
+    backends: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Devices: {', '.join(backend_names())}, cuda:1, xla:cpu, ... Default: all here.",
+            show_default=False,
+        ),
+    ] = None,
+    ops: Annotated[
+        str | None, typer.Option(help="Ops: exp,conv2d,... Default: all.", show_default=False)
+    ] = None,
+    examples: Annotated[int, typer.Option(help="Examples for each op and dtype.", min=1)] = 10,
+    seed: Annotated[int, typer.Option(help="Of the examples, or of the random programs.")] = 0,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page with a heat map here.", show_default=False)
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write all results as JSON here.", show_default=False)
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option(help="Write JUnit's XML here.", show_default=False)
+    ] = None,
+    fuzz: Annotated[
+        bool, typer.Option("--fuzz", help="Random programs on all backends, instead of single ops.")
+    ] = False,
+    minutes: Annotated[float, typer.Option(help="How long to fuzz.", min=0.0)] = 5.0,
+    debug: Debug = False,
+) -> None:
+    """Hold backends to the error budget of every op, to the conventions, and to jit's promises.
+
+    Prints each op's worst error in units of its budget. Exit status 1 if anything is out of it.
+    """
+    named = verifying.devices_named(backends)
+    if fuzz:
+        status = verifying.fuzz(named, minutes=minutes, seed=seed)
+    else:
+        status = verifying.verify(
+            named, verifying.ops_named(ops), examples=examples, seed=seed,
+            files=verifying.Files(html, json, junit),
+        )  # fmt: skip
+    if status:
+        raise typer.Exit(status)
 
 
 @app.command()

@@ -1,10 +1,39 @@
 """Layers, losses and small networks, by PyTorch's names."""
 
 from tinyaccel.nn import init
-from tinyaccel.nn.activations import GELU, Identity, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from tinyaccel.nn.activations import (
+    ELU,
+    GELU,
+    SELU,
+    Hardsigmoid,
+    Hardswish,
+    Hardtanh,
+    Identity,
+    LeakyReLU,
+    LogSigmoid,
+    LogSoftmax,
+    Mish,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
 from tinyaccel.nn.containers import Sequential
 from tinyaccel.nn.layers import AvgPool2d, BatchNorm2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d
-from tinyaccel.nn.losses import CrossEntropyLoss, MSELoss
+from tinyaccel.nn.losses import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
+    SmoothL1Loss,
+)
 from tinyaccel.nn.models import (
     INPUT_SHAPES,
     MODELS,
@@ -18,27 +47,45 @@ from tinyaccel.nn.models import (
 from tinyaccel.nn.module import LoadReport, Module, Parameter
 
 __all__ = [
+    "ELU",
     "GELU",
     "INPUT_SHAPES",
     "MODELS",
+    "SELU",
     "AvgPool2d",
+    "BCELoss",
+    "BCEWithLogitsLoss",
     "BatchNorm2d",
     "Conv2d",
     "CrossEntropyLoss",
     "Dropout",
     "Flatten",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
+    "HuberLoss",
     "Identity",
+    "KLDivLoss",
+    "L1Loss",
+    "LeakyReLU",
     "Linear",
     "LoadReport",
+    "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
     "MaxPool2d",
+    "Mish",
     "Module",
+    "NLLLoss",
     "Parameter",
     "ReLU",
+    "ReLU6",
     "Sequential",
+    "SiLU",
     "Sigmoid",
+    "SmoothL1Loss",
     "Softmax",
+    "Softplus",
     "Tanh",
     "cifar_net",
     "digits_cnn",

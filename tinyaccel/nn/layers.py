@@ -11,12 +11,13 @@ from tinyaccel.backend import Device
 from tinyaccel.errors import ArgumentError, ShapeError
 from tinyaccel.nn import init
 from tinyaccel.nn.module import Module, Parameter
-from tinyaccel.ops.composite import batch_norm, dropout
+from tinyaccel.ops.convolution import conv2d
 from tinyaccel.ops.linalg import linear
+from tinyaccel.ops.normalization import batch_norm, dropout
+from tinyaccel.ops.pooling import avg_pool2d, max_pool2d
 from tinyaccel.ops.random import Generator, default_generator
-from tinyaccel.ops.window import avg_pool2d, conv2d, max_pool2d
 from tinyaccel.tape import no_grad
-from tinyaccel.tensor import DTypeLike, Tensor, full, tensor
+from tinyaccel.tensor import DTypeLike, Tensor, tensor
 
 
 def _positive(layer: str, **settings: int) -> None:
@@ -295,12 +296,8 @@ class BatchNorm2d(Module):
             mean, var = self._batch_statistics(wide)
         else:
             mean, var = self.running_mean, self.running_var
-        one, zero = (
-            full((self.num_features,), v, dtype=wide.dtype, device=x.device) for v in (1, 0)
-        )
-        weight = one if self.weight is None else self.weight
-        bias = zero if self.bias is None else self.bias
-        return batch_norm(wide, mean, var, weight, bias, eps=self.eps).astype(x.dtype)
+        y = batch_norm(wide, mean, var, self.weight, self.bias, eps=self.eps)
+        return y.astype(x.dtype)
 
     def _batch_statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The batch's mean and variance; the running ones follow them, if there are any."""

@@ -1,58 +1,106 @@
-"""Loss functions as modules: a prediction and a target in, one number out."""
+"""Loss functions as modules: a prediction and a target in, one number (or each) out."""
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, get_args
+import inspect
+from typing import ClassVar, Literal, cast
 
-from tinyaccel.errors import ArgumentError
 from tinyaccel.nn.module import Module
-from tinyaccel.op import OPS
-from tinyaccel.ops.composite import cross_entropy, log_softmax, mse
-from tinyaccel.ops.indexing import take_along_axis
-from tinyaccel.tensor import Tensor, apply
-
-Reduction: TypeAlias = Literal["mean", "sum", "none"]
+from tinyaccel.ops import loss
+from tinyaccel.ops.loss import Reduction, check_reduction
+from tinyaccel.tensor import Tensor
 
 
 class _Loss(Module):
-    """What the losses share: whether they return the mean, the sum, or all values.
+    """What the losses share: whether they return the mean, the sum, or all values; and options."""
 
-    The mean is an op of its own, which says what is wrong with shapes and dtypes; the other two
-    start from its check of the same inputs.
-    """
+    _reductions: ClassVar[tuple[str, ...]] = ()  # beyond "mean", "sum" and "none"
+    reduction: Reduction
 
-    def __init__(self, reduction: Reduction = "mean") -> None:
-        if reduction not in get_args(Reduction):
-            raise ArgumentError(
-                f'{type(self).__name__}: reduction={reduction!r}; expected "mean", "sum" or "none"'
-            )
-        self.reduction = reduction
+    def __init__(self, reduction: Reduction, **options: Tensor | float | None) -> None:
+        check_reduction(type(self).__name__, reduction, *self._reductions)
+        for name, value in {**options, "reduction": reduction}.items():
+            if isinstance(value, Tensor):
+                self.register_buffer(name, value)
+            else:
+                setattr(self, name, value)
 
     def extra_repr(self) -> str:
-        return "" if self.reduction == "mean" else f"reduction={self.reduction!r}"
+        """The settings that aren't as they are by default."""
+        parameters = inspect.signature(type(self)).parameters.values()
+        now = {p.name: (getattr(self, p.name), p.default) for p in parameters}
+        return ", ".join(
+            f"{name}={value!r}"
+            for name, (value, default) in now.items()
+            if not isinstance(value, Tensor) and value != default
+        )
 
 
 class CrossEntropyLoss(_Loss):
-    """-log softmax(logits)[label], averaged over the batch.
+    """-log softmax(logits)[label], averaged over the batch: see `tinyaccel.cross_entropy`.
 
-    logits: (N, classes), float, as they are (no softmax before); labels: (N,), integers from 0 to
-    classes - 1. reduction "sum" adds instead, "none" returns all N. Raises `ShapeError`,
-    `DTypeError`, and on the CPU `IndexRangeError` for a label that is no class.
+    weight           (C,): of each class, a buffer; or None for 1
+    ignore_index     the label of positions that count for nothing; None for none of them, not
+                     even PyTorch's -100
+    reduction        "mean", "sum", or "none" for all of them
+    label_smoothing  the part of each target, 0 to 1, that is spread evenly over the classes
+
+    logits: (N, C, ...), float, as they are (no softmax before); target: (N, ...), integers from 0
+    to C - 1, or (N, C, ...), probabilities. Raises `ShapeError`, `DTypeError`, and on the CPU
+    `IndexRangeError` for a label that is no class.
 
     >>> import tinyaccel as ta
     >>> ta.nn.CrossEntropyLoss()(ta.tensor([[0.0, 0.0]]), ta.tensor([1]))
     tensor(0.6931472)
     """
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        if self.reduction == "mean":
-            return cross_entropy(logits, labels)
-        n = len(labels) if labels.ndim else 1
-        if self.reduction == "sum":
-            return cross_entropy(logits, labels) * n
-        _check("cross_entropy", logits, labels)
-        picked = take_along_axis(log_softmax(logits, axis=1), labels.expand_dims(1), axis=1)
-        return -picked.squeeze(1)
+    weight: Tensor | None
+    ignore_index: int | None
+    label_smoothing: float
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        *,
+        ignore_index: int | None = None,
+        reduction: Reduction = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(
+            reduction, weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing
+        )
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        return loss.cross_entropy(
+            logits, target, self.weight, ignore_index=self.ignore_index,
+            label_smoothing=self.label_smoothing, reduction=self.reduction,
+        )  # fmt: skip
+
+
+class NLLLoss(_Loss):
+    """-input[label], averaged: see `tinyaccel.nll`.
+
+    Options as for `CrossEntropyLoss`. input: (N, C, ...), as `LogSoftmax(1)` gives it; labels:
+    (N, ...), integers from 0 to C - 1. Raises what `CrossEntropyLoss` does.
+    """
+
+    weight: Tensor | None
+    ignore_index: int | None
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        *,
+        ignore_index: int | None = None,
+        reduction: Reduction = "mean",
+    ) -> None:
+        super().__init__(reduction, weight=weight, ignore_index=ignore_index)
+
+    def forward(self, log_probabilities: Tensor, labels: Tensor) -> Tensor:
+        return loss.nll(
+            log_probabilities, labels, self.weight, ignore_index=self.ignore_index,
+            reduction=self.reduction,
+        )  # fmt: skip
 
 
 class MSELoss(_Loss):
@@ -65,17 +113,119 @@ class MSELoss(_Loss):
     tensor(2.)
     """
 
+    def __init__(self, reduction: Reduction = "mean") -> None:
+        super().__init__(reduction)
+
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        if self.reduction == "mean":
-            return mse(prediction, target)
-        _check("mse", prediction, target)
-        squares = apply("square", prediction - target)
-        return squares if self.reduction == "none" else squares.sum()
+        return loss.mse(prediction, target, reduction=self.reduction)
 
 
-def _check(name: str, *inputs: Tensor) -> None:
-    """Raise what the op called `name` raises for such inputs, without running it."""
-    op = OPS[name]
-    specs = [t.spec for t in inputs]
-    if op.prepare is not None:
-        op.prepare(*specs)
+class L1Loss(_Loss):
+    """|prediction - target|, averaged over all elements; two tensors of one shape.
+
+    reduction "sum" adds instead, "none" returns all. Raises `ShapeError` for two shapes.
+    """
+
+    def __init__(self, reduction: Reduction = "mean") -> None:
+        super().__init__(reduction)
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return loss.l1(prediction, target, reduction=self.reduction)
+
+
+class HuberLoss(_Loss):
+    """d**2 / 2 where |d| is below delta, else delta (|d| - delta/2); d = prediction - target.
+
+    Averaged; reduction "sum" adds instead, "none" returns all. Two tensors of one shape. Raises
+    `ShapeError` for two shapes. See `tinyaccel.huber`.
+    """
+
+    delta: float
+
+    def __init__(self, reduction: Reduction = "mean", delta: float = 1.0) -> None:
+        super().__init__(reduction, delta=delta)
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return loss.huber(prediction, target, delta=self.delta, reduction=self.reduction)
+
+
+class SmoothL1Loss(_Loss):
+    """d**2 / (2 beta) where |d| is below beta, else |d| - beta/2; d = prediction - target.
+
+    Averaged; reduction "sum" adds instead, "none" returns all. Two tensors of one shape. Raises
+    `ShapeError` for two shapes. See `tinyaccel.smooth_l1`.
+    """
+
+    beta: float
+
+    def __init__(self, reduction: Reduction = "mean", beta: float = 1.0) -> None:
+        super().__init__(reduction, beta=beta)
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return loss.smooth_l1(prediction, target, beta=self.beta, reduction=self.reduction)
+
+
+class BCELoss(_Loss):
+    """-(t log p + (1 - t) log(1 - p)) * weight, averaged: see `tinyaccel.bce`.
+
+    weight: broadcasts to the prediction, a buffer; or None for 1. prediction: p from 0 to 1;
+    target: t of the same shape. `BCEWithLogitsLoss` loses no digits.
+    """
+
+    weight: Tensor | None
+
+    def __init__(self, weight: Tensor | None = None, *, reduction: Reduction = "mean") -> None:
+        super().__init__(reduction, weight=weight)
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return loss.bce(prediction, target, self.weight, reduction=self.reduction)
+
+
+class BCEWithLogitsLoss(_Loss):
+    """Binary cross-entropy of sigmoid(logits), averaged: see `tinyaccel.bce_with_logits`.
+
+    weight, pos_weight: broadcast to the logits, buffers; or None for 1. The second one is that of
+    the targets which are 1. logits: any shape; target: from 0 to 1, of the same shape.
+
+    >>> import tinyaccel as ta
+    >>> ta.nn.BCEWithLogitsLoss()(ta.tensor([0.0, 50.0]), ta.tensor([1.0, 1.0]))
+    tensor(0.3465736)
+    """
+
+    weight: Tensor | None
+    pos_weight: Tensor | None
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        *,
+        reduction: Reduction = "mean",
+        pos_weight: Tensor | None = None,
+    ) -> None:
+        super().__init__(reduction, weight=weight, pos_weight=pos_weight)
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        return loss.bce_with_logits(
+            logits, target, self.weight, self.pos_weight, reduction=self.reduction
+        )
+
+
+class KLDivLoss(_Loss):
+    """p (log p - log q), averaged over all elements: see `tinyaccel.kl_div`.
+
+    reduction "batchmean" divides by the first axis only, "sum" adds, "none" returns all;
+    log_target says that the target is log p. prediction: log q; target: p, of the same shape.
+    """
+
+    _reductions = ("batchmean",)
+    log_target: bool
+
+    def __init__(
+        self,
+        reduction: Reduction | Literal["batchmean"] = "mean",
+        log_target: bool = False,
+    ) -> None:
+        super().__init__(cast(Reduction, reduction), log_target=log_target)
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return loss.kl_div(prediction, target, log_target=self.log_target, reduction=self.reduction)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -11,9 +12,10 @@ import numpy.typing as npt
 from tinyaccel import dtypes
 from tinyaccel.backend import Device, get_device
 from tinyaccel.errors import ArgumentError, TinyaccelError, TraceError
+from tinyaccel.graph import Scope
 from tinyaccel.nn.printing import tree
 from tinyaccel.tensor import Tensor, relocate, tensor
-from tinyaccel.trace import Var, guard, refuse, user_line
+from tinyaccel.trace import TRACE, Trace, Var, guard, refuse, user_line
 
 
 class LoadReport(NamedTuple):
@@ -85,8 +87,29 @@ class Module:
     forward: Callable[..., Tensor] = _forward
 
     def __call__(self, *inputs: object, **options: object) -> Tensor:
+        trace = TRACE.get()
+        if trace is None:
+            return self.forward(*inputs, **options)
         self._read()
-        return self.forward(*inputs, **options)
+        with trace.within(Scope(trace.scope.phase, self._place(trace))):
+            return self.forward(*inputs, **options)
+
+    def _place(self, trace: Trace) -> str:
+        """This layer's path from the outermost module that the trace has seen called."""
+        if id(self) not in trace.layers:
+            kind = type(self).__name__
+            names = (kind if n == 1 else f"{kind}#{n}" for n in count(1))
+            root = next(name for name in names if name not in trace.layers.values())
+            found: dict[int, str] = {}  # one that is shared goes by its first name
+            inner = [(root, self)]
+            while inner:
+                path, module = inner.pop()
+                bracket = "" if module is self else f" ({type(module).__name__})"
+                found.setdefault(id(module), path + bracket)
+                children = reversed(module._modules.items())
+                inner += [(f"{path}.{name}", child) for name, child in children]
+            trace.layers.update(found)
+        return trace.layers[id(self)]
 
     # Attributes
 

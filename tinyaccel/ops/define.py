@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache, update_wrapper
+from functools import lru_cache, update_wrapper, wraps
 from typing import Any, ParamSpec, TypeAlias, cast
 
 from tinyaccel import dtypes, shapes
-from tinyaccel.backend import Device
+from tinyaccel.backend import PRECISION, Device
 from tinyaccel.contexts import setting
 from tinyaccel.errors import ArgumentError, TinyaccelError
 from tinyaccel.graph import Graph
@@ -30,7 +30,7 @@ from tinyaccel.op import (
     register,
 )
 from tinyaccel.tape import GRAD_MODE
-from tinyaccel.tensor import Tensor, TensorLike, apply
+from tinyaccel.tensor import Tensor, TensorLike, apply, gradients
 from tinyaccel.trace import TRACE, Trace, Var
 
 P = ParamSpec("P")
@@ -143,8 +143,9 @@ def _body_graph(
 def body_graph(op: Op, specs: Sequence[Spec], attrs: Mapping[str, Any]) -> Graph:
     """A composite's body as a graph, for inputs of these specs."""
     items = tuple(sorted(attrs.items()))
-    # Spelled out, because 1 == 1.0 == True and 0.0 == -0.0 for the cache, but not for the body.
-    return _body_graph(op, tuple(specs), items, repr(items))
+    # Spelled out, because 1 == 1.0 == True and 0.0 == -0.0 for the cache, but not for the body,
+    # whose products take the precision that is permitted now.
+    return _body_graph(op, tuple(specs), items, repr((items, PRECISION.get())))
 
 
 def composite(
@@ -160,26 +161,48 @@ def composite(
 ) -> Callable[[Callable[P, Tensor]], Callable[P, Tensor]]:
     """Make an op of a function that is spelled in other ops.
 
-    Positional parameters are the inputs (those left None are left out), keyword-only ones the
-    attributes. Shape and dtype rules come from tracing the body; so does the gradient, unless
+    Positional parameters are the inputs, keyword-only ones the attributes. Inputs left None are
+    left out; before others, the attribute `absent` says at which positions. With a `/`, as in
+    `tile(x, /, repetitions)`, the inputs stand before it, and an attribute may be given by
+    position too. Shape and dtype rules come from tracing the body; so does the gradient, unless
     `vjp` gives a shorter one.
     """
 
     def define(body: Callable[P, Tensor]) -> Callable[P, Tensor]:
         name = body.__name__
-        parameters = inspect.signature(body).parameters.values()
+        signature = inspect.signature(body)
+        parameters = signature.parameters.values()
+        leading = sum(p.kind is p.POSITIONAL_ONLY for p in parameters)
         keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+        if leading:
+            keywords = list(parameters)[leading:]
         defaults = {p.name: p.default for p in keywords if p.default is not p.empty}
         known = {p.name for p in keywords}
 
-        def fill(*specs: Spec, **attrs: Any) -> dict[str, Any]:
+        positional = [p for p in parameters if p not in keywords]
+        optional = sum(p.default is None for p in positional)
+
+        def whole(given: Sequence[Any], absent: Sequence[int]) -> list[Any]:
+            """The inputs, with None at the positions that were left out before others."""
+            rest = list(given)
+            for i in absent:
+                rest.insert(i, None)
+            return rest
+
+        @wraps(body)
+        def spelled(*inputs: Any, absent: Sequence[int] = (), **attrs: Any) -> Tensor:
+            return body(*whole(inputs, absent), **attrs)
+
+        def fill(*specs: Spec, absent: Sequence[int] = (), **attrs: Any) -> dict[str, Any]:
             extra = attrs.keys() - known
             missing = known - defaults.keys() - attrs.keys()
             if extra or missing:
                 wrong = f"unknown {sorted(extra)}" if extra else f"missing {sorted(missing)}"
                 raise ArgumentError(f"{name}: {wrong}; it takes {sorted(known) or 'no options'}")
             filled = defaults | attrs
-            return filled if prepare is None else prepare(*specs, **filled)
+            if prepare is not None:
+                filled = prepare(*whole(specs, absent), **filled)
+            return filled | ({"absent": tuple(absent)} if absent else {})
 
         def infer(*specs: Spec, **attrs: Any) -> Spec:
             try:
@@ -190,16 +213,22 @@ def composite(
 
         op = Op(
             name, "composite", infer, prepare=fill, takes=takes, together=together, vjp=vjp,
-            body=body, broadcasts=broadcasts, reference=reference, domain=domain, budget=budget,
-            doc=inspect.getdoc(body) or "")  # fmt: skip
+            body=body if optional < 2 else spelled, broadcasts=broadcasts, reference=reference,
+            domain=domain, budget=budget, doc=inspect.getdoc(body) or "")  # fmt: skip
+        assert vjp is None or optional < 2, f"{name}: rules by position, but inputs may be absent"
         register(op)
 
         def function(*args: Any, **attrs: Any) -> Tensor:
-            return apply(name, *(a for a in args if a is not None), **attrs)
+            if leading and len(args) > leading:
+                named = dict(signature.bind(*args, **attrs).arguments)
+                args, attrs = args[:leading], {n: v for n, v in named.items() if n in known}
+            given = [i for i, a in enumerate(args) if a is not None]
+            if gaps := [i for i in range(given[-1] if given else 0) if i not in given]:
+                attrs["absent"] = gaps
+            return apply(name, *(args[i] for i in given), **attrs)
 
-        positional = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
-        if any(p.default is None for p in parameters if p.name in positional):
-            function = _accepting_names(function, positional)
+        if optional:
+            function = _accepting_names(function, [p.name for p in positional])
         return cast(Callable[P, Tensor], update_wrapper(function, body))
 
     return define
@@ -215,6 +244,23 @@ def _accepting_names(
         return function(*args, *rest, **options)
 
     return by_name
+
+
+def by_body(name: str, position: int) -> Rule:
+    """The gradient by one input of the composite `name`, from its body.
+
+    For an input without a shorter formula, where another one has it.
+    """
+
+    def rule(g: Tensor, out: Tensor, *inputs: Tensor, **attrs: Any) -> Tensor | None:
+        body = OPS[name].body
+        assert body is not None
+        moving = inputs[position].alias()
+        with setting(GRAD_MODE, True):
+            again = body(*inputs[:position], moving, *inputs[position + 1 :], **attrs)
+        return gradients(again, g, [moving])[0]
+
+    return cast(Rule, rule)
 
 
 # Users' own

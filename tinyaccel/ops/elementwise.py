@@ -35,8 +35,6 @@ tanh = unary("tanh", "(e**x - e**-x) / (e**x + e**-x)", lambda g, y, x: g * (1 -
              domain=Interval(-20, 20))
 erf = unary("erf", "The error function, 2/sqrt(pi) * the integral of e**-t**2 from 0 to x",
             lambda g, y, x: g * (2 / math.sqrt(math.pi)) * exp(-(x * x)))
-floor = unary("floor", "The largest integer value that isn't above x; it has no gradient",
-              budget=EXACT)
 relu = unary("relu", "max(x, 0); its gradient at 0 is 0, and NaN stays NaN",
              lambda g, y, x: where(greater(y, 0), g, 0), takes="number", budget=EXACT)
 # fmt: on
@@ -82,6 +80,9 @@ minimum = binary("minimum", "The smaller of a and b; ties share the gradient, Na
 remainder = binary("remainder", "a - b*floor(a/b), with b's sign; integers modulo 0 give 0",
                    (lambda g, y, a, b: g, lambda g, y, a, b: g * ((y - a) / b)),
                    domain=(Interval(), _divisor))
+floor_divide = binary("floor_divide", "floor(a / b) as Python has it; integers over 0 give 0, the "
+                      "lowest over -1 wraps around; it has no gradient",
+                      domain=(Interval(-40, 40), _divisor))
 
 equal = comparison("equal", "a == b; NaN equals nothing")
 less = comparison("less", "a < b; false with NaN")
@@ -159,7 +160,7 @@ def greater_equal(a: TensorLike, b: TensorLike) -> Tensor:
 
 
 @composite(takes="any", broadcasts=True, domain=(Interval(), Interval()), budget=EXACT)
-def not_equal(a: Tensor, b: Tensor) -> Tensor:
+def not_equal(a: TensorLike, b: TensorLike) -> Tensor:
     """a != b; NaN differs from everything."""
     return bitwise_not(equal(a, b))
 
@@ -195,6 +196,10 @@ def sigmoid(x: Tensor) -> Tensor:
 
 @composite(takes="number",
            vjp=(lambda g, y, x, *, low, high: where(equal(x, y), g, 0),))  # fmt: skip
-def clip(x: Tensor, *, low: float, high: float) -> Tensor:
-    """x, but never below `low` or above `high`; at a bound the whole gradient still passes."""
-    return minimum(maximum(x, low), high)
+def clip(x: Tensor, /, low: float | None = None, high: float | None = None) -> Tensor:
+    """x, but never below `low` or above `high`; at a bound the whole gradient still passes.
+
+    A bound that is None isn't there. For bounds that are tensors, use `maximum` and `minimum`.
+    """
+    above = x if low is None else maximum(x, low)
+    return above if high is None else minimum(above, high)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import operator
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
 
 from tinyaccel import dtypes, shapes
 from tinyaccel.dtypes import Scalar
@@ -13,7 +16,7 @@ from tinyaccel.ops.define import composite
 from tinyaccel.tensor import Tensor, TensorLike, apply
 
 
-def reshape(x: TensorLike, *, shape: int | Sequence[int]) -> Tensor:
+def reshape(x: TensorLike, shape: int | Sequence[int]) -> Tensor:
     """The same elements in row-major order, in another shape; one size may be -1."""
     return apply("reshape", x, shape=shape)
 
@@ -30,7 +33,7 @@ register(
 )  # fmt: skip
 
 
-def permute_dims(x: TensorLike, *, axes: Sequence[int]) -> Tensor:
+def permute_dims(x: TensorLike, axes: Sequence[int]) -> Tensor:
     """The axes in another order: axis i of the result is axis `axes[i]` of x."""
     return apply("permute_dims", x, axes=axes)
 
@@ -56,7 +59,7 @@ register(
 )  # fmt: skip
 
 
-def broadcast_to(x: TensorLike, *, shape: Sequence[int]) -> Tensor:
+def broadcast_to(x: TensorLike, shape: Sequence[int]) -> Tensor:
     """x repeated along axes of size 1, and along new axes in front, until it has `shape`."""
     return apply("broadcast_to", x, shape=shape)
 
@@ -77,7 +80,7 @@ register(
 )  # fmt: skip
 
 
-def flip(x: TensorLike, *, axis: shapes.Axes = None) -> Tensor:
+def flip(x: TensorLike, axis: shapes.Axes = None) -> Tensor:
     """The order reversed along `axis` (None: all axes)."""
     return apply("flip", x, axis=axis)
 
@@ -96,21 +99,59 @@ register(
 
 # pad and slice undo each other: pad may spread the values apart, as slice may step over some.
 
+Widths: TypeAlias = "int | Sequence[int] | Sequence[Sequence[int]]"
 
-def pad(x: TensorLike, *, widths: Sequence[Sequence[int]], value: Scalar = 0) -> Tensor:
-    """x with `value` around it, and between neighbours if asked.
 
-    widths: for each axis (before, after) or (before, after, between), all at least 0.
+def pad(
+    x: TensorLike,
+    widths: Widths,
+    *,
+    mode: Literal["constant", "reflect", "edge"] = "constant",
+    value: Scalar = 0,
+) -> Tensor:
+    """x with a border around it.
+
+    widths  (before, after) for each axis, all at least 0; one pair, or one number, holds for all
+            axes. With a constant a third number puts values between neighbours, too
+    mode    what the border is made of, as in `numpy.pad`: "constant" is `value`, "edge" the
+            outermost elements, "reflect" the elements mirrored at the outermost ones
+
+    Any dtype. Raises `ArgumentError` for other widths or modes, `ShapeError` for a reflection that
+    is wider than the axis less one, `DTypeError` for a value that x can't hold.
+
+    >>> import tinyaccel as ta
+    >>> pad(ta.tensor([1, 2, 3]), 2, mode="reflect")
+    tensor([3, 2, 1, 2, 3, 2, 1], dtype=int32)
     """
-    return apply("pad", x, widths=widths, value=value)
+    if mode == "constant":
+        return apply("pad", x, widths=widths, value=value)
+    if mode not in ("reflect", "edge"):
+        raise ArgumentError(f'pad: mode={mode!r}; expected "constant", "reflect" or "edge"')
+    if value != 0:
+        raise ArgumentError(f'pad: value={value} with mode="{mode}"; it goes with "constant" alone')
+    return apply(f"pad_{mode}", x, widths=widths)
 
 
-def _prepare_pad(x: Spec, *, widths: Sequence[Sequence[int]], value: Scalar) -> dict[str, Any]:
-    full = tuple((*(int(n) for n in w), 0)[:3] for w in widths)
-    if len(full) != len(x.shape) or any(len(w) < 3 or min(w) < 0 for w in full):
+def each_axis(widths: Widths, x: Spec, op: str, *, most: int = 2) -> tuple[tuple[int, ...], ...]:
+    """Widths as given to `pad`, as a tuple (before, after) for each axis."""
+    ndim = len(x.shape)
+    given: Any = (widths, widths) if not isinstance(widths, Iterable) else tuple(widths)
+    if len(given) == 2 and not any(isinstance(w, Iterable) for w in given):
+        given = (given,) * ndim  # one pair for all
+    try:
+        full = tuple(tuple(map(operator.index, w)) for w in given)
+    except TypeError:
+        full = ()
+    right = len(full) == len(given) == ndim
+    if not right or any(not 2 <= len(w) <= most or min(w) < 0 for w in full):
         raise ArgumentError(
-            f"pad: widths {widths} for {x}; expected (before, after) for each axis, none below 0"
+            f"{op}: widths {widths} for {x}; expected (before, after) for each axis, none below 0"
         )
+    return full
+
+
+def _prepare_pad(x: Spec, *, widths: Widths, value: Scalar = 0) -> dict[str, Any]:
+    full = tuple((*w, 0)[:3] for w in each_axis(widths, x, "pad", most=3))
     dtypes.check_scalar(value, x.dtype, "pad")
     return {"widths": full, "value": value}
 
@@ -175,8 +216,13 @@ register(
 )  # fmt: skip
 
 
-def concat(xs: Sequence[TensorLike], *, axis: int = 0) -> Tensor:
-    """The tensors one after another along `axis`; their other sizes are equal."""
+def concat(xs: Sequence[TensorLike], axis: int | None = 0) -> Tensor:
+    """The tensors one after another along `axis`; their other sizes are equal, dtypes promote.
+
+    axis=None puts all their elements in a row. Raises `ShapeError` where sizes differ.
+    """
+    if axis is None:
+        xs, axis = [reshape(x, -1) for x in xs], 0
     return apply("concat", *xs, axis=axis)
 
 
@@ -215,7 +261,7 @@ register(
 
 
 @composite(takes="any")
-def expand_dims(x: Tensor, *, axis: int = 0) -> Tensor:
+def expand_dims(x: Tensor, /, axis: int = 0) -> Tensor:
     """x with a new axis of size 1, which becomes axis `axis` of the result."""
     at = shapes.normalize_axis(axis, x.ndim + 1, "expand_dims")
     return reshape(x, shape=(*x.shape[:at], 1, *x.shape[at:]))
@@ -231,12 +277,80 @@ def _prepare_squeeze(x: Spec, *, axis: shapes.Axes) -> dict[str, Any]:
 
 
 @composite(takes="any", prepare=_prepare_squeeze)
-def squeeze(x: Tensor, *, axis: shapes.Axes = None) -> Tensor:
+def squeeze(x: Tensor, /, axis: shapes.Axes = None) -> Tensor:
     """x without the axes `axis` (None: all) of size 1."""
     assert isinstance(axis, tuple)
     return reshape(x, shape=shapes.reduce(x.shape, axis, keepdims=False))
 
 
-def stack(xs: Sequence[Tensor], *, axis: int = 0) -> Tensor:
-    """The tensors, all of one shape, along a new axis."""
-    return concat([expand_dims(x, axis=axis) for x in xs], axis=axis)
+def stack(xs: Sequence[TensorLike], axis: int = 0) -> Tensor:
+    """The tensors, all of one shape, along a new axis, which becomes axis `axis` of the result.
+
+    Their dtypes promote. Raises `ShapeError` where shapes differ, `ArgumentError` for no tensors.
+    """
+    sizes = {np.shape(x) for x in xs}
+    if len(sizes) > 1:
+        raise ShapeError(f"stack: shapes {', '.join(map(str, sorted(sizes)))}; must be equal")
+    if not sizes:
+        raise ArgumentError("stack: got no tensors; expected at least one")
+    at = shapes.normalize_axis(axis, len(sizes.pop()) + 1, "stack")
+    return concat([apply("expand_dims", x, axis=at) for x in xs], axis=at)
+
+
+# Axes in another order: all of them `permute_dims`
+
+
+def transpose(x: TensorLike, axes: Sequence[int] | None = None) -> Tensor:
+    """The axes in another order, `permute_dims`; reversed if None is given (NumPy's `transpose`).
+
+    (PyTorch's `transpose` swaps two axes: that is `swapaxes` here.)
+    """
+    return permute_dims(x, range(np.ndim(x))[::-1] if axes is None else axes)
+
+
+def matrix_transpose(x: TensorLike) -> Tensor:
+    """The last two axes swapped: (..., n, m) to (..., m, n). `ShapeError` for fewer than 2."""
+    if np.ndim(x) < 2:
+        raise ShapeError(f"matrix_transpose: {np.ndim(x)} axes; expected (..., n, m)")
+    return swapaxes(x, -2, -1)
+
+
+def swapaxes(x: TensorLike, axis1: int, axis2: int) -> Tensor:
+    """Two axes swapped, the others where they are."""
+    return permute_dims(x, shapes.swapped(np.ndim(x), axis1, axis2))
+
+
+def moveaxis(
+    x: TensorLike, source: int | Sequence[int], destination: int | Sequence[int]
+) -> Tensor:
+    """Axis source[i] becomes axis destination[i]; the other axes keep their order around them.
+
+    >>> import tinyaccel as ta
+    >>> moveaxis(ta.zeros((2, 3, 4)), 0, -1).shape
+    (3, 4, 2)
+    """
+    ndim = np.ndim(x)
+    pairs = []
+    for axis in (source, destination):
+        several = tuple(axis) if isinstance(axis, Iterable) else (axis,)
+        shapes.normalize_axes(several, ndim, "moveaxis")  # none of them twice
+        pairs.append([shapes.normalize_axis(a, ndim, "moveaxis") for a in several])
+    if len(pairs[0]) != len(pairs[1]):
+        raise ArgumentError(f"moveaxis: {source} to {destination}; expected as many of each")
+    order = [a for a in range(ndim) if a not in pairs[0]]
+    for to, axis in sorted(zip(pairs[1], pairs[0], strict=True)):
+        order.insert(to, axis)
+    return permute_dims(x, order)
+
+
+def flatten(x: TensorLike, start: int = 0, end: int = -1) -> Tensor:
+    """The axes from `start` to `end`, both included, as one, in row-major order.
+
+    PyTorch's `flatten`: flatten(x, 1) keeps a batch axis. A 0-d tensor becomes one of one element.
+    """
+    return reshape(x, shapes.flatten(np.shape(x), start, end))
+
+
+def ravel(x: TensorLike) -> Tensor:
+    """All elements in a row, in row-major order (NumPy's name for `flatten(x)`)."""
+    return flatten(x)

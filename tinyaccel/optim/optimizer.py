@@ -19,7 +19,7 @@ from tinyaccel.ops.elementwise import expm1
 from tinyaccel.shapes import Shape
 from tinyaccel.tape import no_grad
 from tinyaccel.tensor import Tensor, relocate, tensor
-from tinyaccel.trace import TRACE, guard, refuse
+from tinyaccel.trace import TRACE, guard, refuse, updating
 
 
 class Hyper:
@@ -188,8 +188,9 @@ class Optimizer:
                     )
                 wide = _computes_in(p.dtype)
                 state = ParameterState(self, i, wide)
-                new = self.update(_cast(p, wide), _cast(-g if maximize else g, wide), state)
-                p.assign(_cast(new, p.dtype))
+                with updating(f"{p.label or f'parameter {i}'} ({type(self).__name__})"):
+                    new = self.update(_cast(p, wide), _cast(-g if maximize else g, wide), state)
+                    p.assign(_cast(new, p.dtype))
 
     def update(self, p: Tensor, g: Tensor, state: ParameterState) -> Tensor:
         """The new value of one parameter; subclasses define it.

@@ -1,7 +1,8 @@
 """What the tests of an op draw: hypothesis strategies for its shapes, attributes and values.
 
 Shapes come from a fixed list per op, at most 12, so that a compiled backend compiles each once;
-values from a seed and a way of filling, so that a draw is small, and shrinks.
+for the others they are drawn freely as well. Values come from a seed and a way of filling, so that
+a draw is small, and shrinks; and they may lie in memory otherwise than row after row.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from tinyaccel import dtypes
 from tinyaccel.dtypes import DType
 from tinyaccel.errors import ArgumentError, DTypeError
 from tinyaccel.op import OPS, Attrs, Interval, Op, Spec
+from tinyaccel.testing.arrange import ARRANGEMENTS, PLAIN, applies, fitting
+from tinyaccel.testing.drawn import drawn_layouts, listed_layouts, takes_any_shape
 from tinyaccel.testing.layouts import Layout, large_layouts, layouts, role
 from tinyaccel.testing.references import reference
 
@@ -29,19 +32,31 @@ Array: TypeAlias = npt.NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One call of an op: host arrays, attributes, and how the values were filled in."""
+    """One call of an op: host arrays, attributes, and how the values were filled in.
+
+    lie  how each array lies on the device (see `arrange`); those left out are plain
+    """
 
     op: str
     arrays: tuple[Array, ...]
     attrs: Attrs
     fill: str
+    lie: tuple[str, ...] = ()
 
     @property
     def specs(self) -> tuple[Spec, ...]:
         return tuple(Spec(a.shape, dtypes.as_dtype(a.dtype)) for a in self.arrays)
 
+    def how(self, position: int) -> str:
+        """How an input lies on the device: "plain", "strided", ..."""
+        return self.lie[position] if position < len(self.lie) else PLAIN
+
     def __str__(self) -> str:
-        shown = [str(s) for s in self.specs]
+        ways = [self.how(i) for i in range(len(self.arrays))]
+        shown = [
+            str(s) if way == PLAIN else f"{s} {way}"
+            for s, way in zip(self.specs, ways, strict=True)
+        ]
         shown += [f"{name}={value!r}" for name, value in self.attrs.items()]
         return f"{self.op}({', '.join(shown)}) of {self.fill} values"
 
@@ -74,8 +89,29 @@ def _role_dtype(op: Op, position: int) -> DType:
 
 
 _SPECIAL_KINDS = ("unary", "binary", "comparison", "ternary", "movement", "cast", "reduction")
-_SPECIAL_COMPOSITES = ("min", "sign", "clip", "not_equal", "expand_dims", "squeeze")
-_EXACT_KINDS = ("movement", "ternary")  # which keep subnormal numbers, too
+_MOVING = (
+    "take_along_axis", "take", "index_set", "expand_dims", "squeeze", "diagonal", "tril", "triu",
+    "roll", "tile", "repeat", "pad_reflect", "pad_edge",
+)  # fmt: skip
+_SPECIAL = (
+    "argsort", "sort", "min", "argmin", "sign", "clip", "not_equal", "isnan", "isinf", "isfinite",
+    "signbit", "copysign", "logical_and", "logical_or", "logical_xor", "logical_not", "ceil",
+    "round", "trunc", "any", "all", "count_nonzero", *_MOVING,
+)  # fmt: skip
+_EXACT_KINDS = ("movement", "ternary")
+
+
+def keeps_bits(op: Op) -> bool:
+    """Whether it only moves or chooses: subnormal numbers and signs of zero stay, too."""
+    return op.kind in _EXACT_KINDS or op.name in _MOVING
+
+
+_SIGNED = ("neg", "abs", "floor", "ceil", "round", "trunc", "copysign")
+
+
+def keeps_signs(op: Op) -> bool:
+    """Whether its zeros must have the right sign."""
+    return keeps_bits(op) or op.name in _SIGNED
 
 
 def fills(op: Op, dtype: DType) -> list[str]:
@@ -89,7 +125,7 @@ def fills(op: Op, dtype: DType) -> list[str]:
     """
     if dtype.kind == "bool":
         return ["uniform"]
-    special = op.kind in _SPECIAL_KINDS or op.name in _SPECIAL_COMPOSITES
+    special = op.kind in _SPECIAL_KINDS or op.name in _SPECIAL
     if dtype.is_integer:
         return ["uniform", "ties", *["special"] * special]
     return ["uniform", "spread", "ties", "constant", *["special"] * special]
@@ -133,7 +169,7 @@ def _filled(op: Op, position: int, spec: Spec, fill: str, rng: np.random.Generat
         values = np.full(shape, np.clip(0.1, low, high))
     elif fill == "special":
         choices = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0]
-        if op.kind in _EXACT_KINDS:
+        if keeps_bits(op):
             choices.append(dtype.tiny / 4)
         values = np.where(rng.random(shape) < 0.5, values, rng.choice(choices, shape))
     if away and fill != "special":
@@ -154,8 +190,13 @@ def _with_role(op: Op, position: int, layout: Layout, rng: np.random.Generator) 
     return rng.integers(low, n, shape).astype(np.int32) if n else np.zeros(shape, np.int32)
 
 
-def make_case(op: Op, dtype: DType, layout: Layout, fill: str, seed: int) -> Case:
-    """The case that these choices describe; the same choices give the same case."""
+def make_case(
+    op: Op, dtype: DType, layout: Layout, fill: str, seed: int, lie: Sequence[str] = ()
+) -> Case:
+    """The case that these choices describe; the same choices give the same case.
+
+    lie  how the inputs are to lie, by turns, where their shapes allow it
+    """
     rng = np.random.default_rng(seed)
     arrays = [
         _with_role(op, i, layout, rng)
@@ -163,7 +204,12 @@ def make_case(op: Op, dtype: DType, layout: Layout, fill: str, seed: int) -> Cas
         else _filled(op, i, Spec(shape, dtype), fill, rng)
         for i, shape in enumerate(layout.shapes)
     ]
-    return Case(op.name, tuple(map(np.asarray, arrays)), layout.attrs, fill)
+    ways = tuple(
+        lie[i % len(lie)] if lie and applies(shape, lie[i % len(lie)]) else PLAIN
+        for i, shape in enumerate(layout.shapes)
+    )
+    given = tuple(fitting(np.asarray(a), way) for a, way in zip(arrays, ways, strict=True))
+    return Case(op.name, given, layout.attrs, fill, ways)
 
 
 def cases(
@@ -172,31 +218,75 @@ def cases(
     *,
     small: bool = False,
     only: Sequence[str] | None = None,
+    free: bool = True,
 ) -> SearchStrategy[Case]:
     """Calls of an op in one dtype.
 
-    small  at most four layouts of few elements, for gradients
+    small  of few elements, for gradients
     only   the ways of filling in values; all that the op allows by default (see `fills`)
+    free   shapes and attributes also drawn freely, inputs also strided, transposed, flipped and
+           broadcast; else the listed shapes alone, for backends that compile each
     """
     from hypothesis import strategies as st
 
     found = OPS[op] if isinstance(op, str) else op
     ways = [f for f in fills(found, dtype) if only is None or f in only]
+    ways.sort(key=lambda fill: fill != "ties")  # few digits: the simplest to read
+    lie = st.sampled_from([PLAIN, *ARRANGEMENTS])
+    listed = listed_layouts(found, small=small)
     return st.builds(
         make_case,
         st.just(found),
         st.just(dtype),
-        st.sampled_from(layouts(found, small=small)),
+        drawn_layouts(found, small=small) if free else st.sampled_from(listed),
         st.sampled_from(ways),
         st.integers(0, 2**16),
+        st.tuples(lie, lie, lie) if free else st.just(()),
     )
 
 
+_WIDE = (9, 129)  # no multiple of any tile, and more than 1024 elements
+
+
+def every_layout(op: Op, dtype: DType, seed: int = 0) -> list[Case]:
+    """One call of each layout in the list: no attribute is left to chance."""
+    return [make_case(op, dtype, layout, "uniform", seed) for layout in layouts(op)]
+
+
 def large_cases(op: Op, dtype: DType) -> list[Case]:
-    """A few long sums of numbers that all err the same way: where naive summation gives in."""
+    """What must be met in each run, however few examples are drawn.
+
+    Long sums of numbers that all err the same way, where naive summation gives in; for an op
+    that takes any shape, more elements than a block of threads has.
+    """
     if dtype not in (dtypes.float32, dtypes.float16):
         return []
-    return [make_case(op, dtype, at, "constant", 0) for at in large_layouts(op)]
+    result = [make_case(op, dtype, at, "constant", 0) for at in large_layouts(op)]
+    if dtype is dtypes.float32 and takes_any_shape(op):
+        base = layouts(op)[0]
+        wide = Layout((_WIDE,) * len(base.shapes), base.attrs)
+        result.append(make_case(op, dtype, wide, "uniform", 0))
+    return result
+
+
+def arranged_cases(op: Op, dtype: DType) -> list[Case]:
+    """A small call with its inputs strided, transposed, flipped, broadcast: each at least once."""
+    if dtype is not _main_dtype(op):
+        return []
+    several = [at for at in listed_layouts(op) if any(applies(s, "transposed") for s in at.shapes)]
+    fill = fills(op, dtype)[0]
+    views = [way for way in ARRANGEMENTS if way != PLAIN]
+    return [
+        make_case(op, dtype, at, fill, 1, [*views[i:], *views[:i]])
+        for at in several[:1]
+        for i in range(len(views))
+    ]
+
+
+def _main_dtype(op: Op) -> DType:
+    """The one in which an op is tested most."""
+    known = accepted(op)
+    return dtypes.float32 if dtypes.float32 in known else known[0]
 
 
 def resolve_reference(op: Op) -> Callable[..., Array]:
@@ -228,9 +318,9 @@ def _smooth(op: Op, layout: Layout, rng: np.random.Generator) -> list[Array]:
         values = (low + part * (high - low)).reshape(layout.shapes[i])
         values = np.where(np.abs(values) < 0.005, values + 0.01, values)
         arrays[i] = values * rng.choice([-1, 1], values.shape) if away else values
-    if op.name == "floor":
-        arrays[0] = np.floor(arrays[0]) + 0.2 + 0.6 * rng.random(arrays[0].shape)
-    if op.name == "remainder":  # a / b away from whole numbers
+    if op.name in ("floor", "ceil", "round", "trunc"):  # away from whole and half numbers
+        arrays[0] = np.floor(arrays[0]) + 0.6 + 0.3 * rng.random(arrays[0].shape)
+    if op.name in ("remainder", "floor_divide"):  # a / b away from whole numbers
         part = 0.2 + 0.6 * rng.random(arrays[0].shape)
         arrays[1] = np.copysign(np.maximum(np.abs(arrays[1]), 1), arrays[1])
         if arrays[0].shape == arrays[1].shape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -14,6 +15,9 @@ from tinyaccel.errors import CheckError
 from tinyaccel.graph import Graph
 from tinyaccel.op import Kernel, Op, Spec
 
+_KEPT = 4  # results that are looked at again
+_KEPT_BYTES = 2**15  # each
+
 
 def spec_of(array: Array) -> Spec:
     """The Spec of any library's array."""
@@ -21,7 +25,11 @@ def spec_of(array: Array) -> Spec:
 
 
 class _Watched(Backend):
-    """Another backend, whose kernels must return real arrays of exactly the inferred Spec."""
+    """Another backend, whose kernels are watched: what they return, and what they write to.
+
+    A result is a real array of exactly the inferred Spec. No kernel changes its inputs, nor the
+    result of an earlier call: the last few are kept with their values, and looked at again.
+    """
 
     name: ClassVar[str] = "watched"
 
@@ -30,6 +38,7 @@ class _Watched(Backend):
         self.kernels = device.backend.kernels
         self.xp = device.backend.xp
         self.array = type(self.inner.upload(np.zeros(1, np.float32), device))
+        self._results: deque[tuple[str, Array, bytes]] = deque(maxlen=_KEPT)
 
     def devices(self) -> list[str]:
         return [self.device.name]
@@ -52,11 +61,35 @@ class _Watched(Backend):
             return None
 
         def run(*arrays: Array, **attrs: Any) -> Array:
+            before = [self._bytes(a) for a in arrays]
             out = kernel(*arrays, **attrs)
             self._check(op, arrays, attrs, out)
+            for i, (array, was) in enumerate(zip(arrays, before, strict=True)):
+                if self._bytes(array) != was:
+                    raise CheckError(
+                        f"{op.name}: its kernel on {self.device} changed its input {i}; "
+                        "a kernel writes to none"
+                    )
+            self._look_again(op.name)
+            values = self._bytes(out)
+            if len(values) <= _KEPT_BYTES:
+                self._results.append((op.name, out, values))
             return out
 
         return run
+
+    def _bytes(self, array: Array) -> bytes:
+        return self.inner.download(array).tobytes()
+
+    def _look_again(self, by: str) -> None:
+        """Raise where an earlier result isn't what it was."""
+        for name, array, values in self._results:
+            if self._bytes(array) != values:
+                self._results.clear()
+                raise CheckError(
+                    f"{name}: a result of its kernel on {self.device} was overwritten by a later "
+                    f"call, of {by}; a kernel returns an array of its own"
+                )
 
     def _check(self, op: Op, arrays: Sequence[Array], attrs: dict[str, Any], out: Array) -> None:
         wanted = op.infer(*map(spec_of, arrays), **attrs)
@@ -72,10 +105,11 @@ class _Watched(Backend):
 
 
 def watched(device: str | Device) -> Device:
-    """`device` with every kernel's result checked: its array type, shape and dtype.
+    """`device` with every kernel held to its contract: what it returns, and what it leaves alone.
 
-    Tensors are put there by `tensor(..., device=watched("cpu"))`; a kernel that breaks its
-    contract raises `CheckError`, which names the op.
+    Tensors are put there by `tensor(..., device=watched("cpu"))`. A kernel that returns another
+    array type, shape or dtype, changes an input, or overwrites what it returned before, raises
+    `CheckError`, which names the op.
     """
     real = get_device(device)
     return Device(real.name, _Watched(real))

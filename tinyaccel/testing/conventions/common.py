@@ -49,8 +49,17 @@ class Convention:
             return found
 
         function: Callable[..., Tensor] = call if self.by is None else slope
-        given = [tensor(v, device=device, dtype=_dtype(v)) for v in self.inputs]
+        given = self.tensors(device)
         return jit(function)(*given) if jitted else function(*given)
+
+    def tensors(self, device: Any) -> list[Tensor]:
+        """The inputs."""
+        return [tensor(v, device=device, dtype=_dtype(v)) for v in self.inputs]
+
+    @property
+    def is_value(self) -> bool:
+        """Whether it is about a result: no gradient, and nothing raised."""
+        return self.by is None and not isinstance(self.expected, type | tuple)
 
     def verify(self, device: Any, *, jitted: bool = False) -> str | None:
         """None, or how the device deviates."""

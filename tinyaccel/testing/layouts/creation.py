@@ -1,4 +1,4 @@
-"""Shapes and attributes that creation and random numbers are tested with."""
+"""Shapes and attributes that creation is tested with."""
 
 from __future__ import annotations
 
@@ -10,6 +10,4 @@ LAYOUTS: dict[str, list[Layout]] = {
         of(start=a, stop=b, step=s, dtype=dtypes.int32)
         for a, b, s in ((0, 33, 1), (5, -5, -3), (0, 0, 1), (2, 3, 7), (0, 1025, 1))
     ] + [of(start=-2, stop=9, step=2, dtype=d) for d in (dtypes.float32, dtypes.int64)],
-    "random_bits": [of((3,), shape=s) for s in ((), (0,), (1,), (2, 3), (33,), (1025,))],
 }  # fmt: skip
-ROLES = {("random_bits", 0): "state"}

@@ -12,6 +12,7 @@ LAYOUTS: dict[str, list[Layout]] = {
     ],
     "astype": [of((33,), dtype=d) for d in dtypes.ALL]
     + [of((), dtype=dtypes.float32), of((2, 0), dtype=dtypes.int32)],
-    "clip": [of(s, low=-1.25, high=2.0) for s in ((33,), (2, 3), (), (0,), (129,))],
+    "clip": [of(s, low=-1.25, high=2.0) for s in ((33,), (2, 3), (), (0,), (129,))]
+    + [of((31,), low=0.0, high=None), of((5,), low=None, high=1.5), of((2,), low=None, high=None)],
 }  # fmt: skip
 ROLES = {("where", 0): "condition"}

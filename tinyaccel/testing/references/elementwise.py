@@ -54,10 +54,6 @@ def sqrt(x: Array) -> Array:
         return each(lambda v: mpmath.sqrt(v) if v > 0 else v if v == 0 else math.nan, x)
 
 
-def floor(x: Array) -> Array:
-    return each(lambda v: math.copysign(math.floor(v), v) if math.isfinite(v) else v, x)
-
-
 def relu(x: Array) -> Array:
     return each(lambda v: 0 if v < 0 else v, x)
 
@@ -77,17 +73,17 @@ def sigmoid(x: Array) -> Array:
         return each(lambda v: 1 / (1 + mpmath.exp(-mpmath.mpf(v))), x)
 
 
-def gelu(x: Array) -> Array:
-    import mpmath
-
-    with mpmath.workdps(DIGITS):
-        return each(lambda v: v * mpmath.ncdf(v), x)
-
-
-def clip(x: Array, *, low: float, high: float) -> Array:
-    whole = isinstance(low, int) and isinstance(high, int)
+def clip(x: Array, *, low: float | None, high: float | None) -> Array:
+    bounds = [b for b in (low, high) if b is not None]
+    whole = all(isinstance(b, int) for b in bounds)
     like = x if whole or is_float(x) else np.empty(0, np.float32)  # weak numbers promote
-    return each(lambda v: low if v < low else high if v > high else v, x, like=like)
+
+    def function(v: Number) -> Number:
+        if low is not None and v < low:
+            return low
+        return high if high is not None and v > high else v
+
+    return each(function, x, like=like)
 
 
 def bitwise_not(x: Array) -> Array:
@@ -166,6 +162,24 @@ def remainder(a: Array, b: Array) -> Array:
         return float(exact)
 
     return each(function, a, b)
+
+
+def floor_divide(a: Array, b: Array) -> Array:
+    import mpmath
+
+    def function(p: Number, q: Number) -> Number:
+        if isinstance(p, int):
+            return p // q if q else 0
+        if p != p or q != q or math.isinf(p):
+            return math.nan
+        if q == 0:
+            return math.copysign(math.inf, p) * math.copysign(1, q) if p else math.nan
+        if math.isinf(q):
+            return -1 if p != 0 and (p < 0) != (q < 0) else 0
+        return mpmath.mpf(Fraction(p) // Fraction(q))
+
+    with mpmath.workdps(DIGITS):
+        return each(function, a, b)
 
 
 def _larger(p: Number, q: Number) -> Number:

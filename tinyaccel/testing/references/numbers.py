@@ -82,6 +82,17 @@ def total(terms: Iterable[Number]) -> Number:
     return math.fsum(terms)
 
 
+def product(factors: Iterable[Number]) -> Number:
+    """The product: of integers exactly, of floats with 50 digits."""
+    import mpmath
+
+    factors = list(factors)
+    if all(isinstance(f, int) for f in factors):
+        return math.prod(factors)
+    with mpmath.workdps(DIGITS):
+        return mpmath.fprod(factors)
+
+
 def halves(x: float) -> tuple[float, float]:
     """x as two numbers of at most 27 bits (Dekker 1971), so that products of halves are exact."""
     big = x * 134217729.0

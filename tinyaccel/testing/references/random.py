@@ -6,10 +6,14 @@ import itertools
 
 import numpy as np
 
+from tinyaccel.dtypes import DType
 from tinyaccel.testing.references.numbers import (
+    DIGITS,
     Array,
     Index,
+    Number,
     filled,
+    numbers,
 )
 
 
@@ -39,3 +43,28 @@ def random_bits(state: Array, *, shape: Index) -> Array:
         return threefry(key, (i // 2, draw))[i % 2]
 
     return filled(shape, at, np.empty(0, np.uint32))
+
+
+def random_normal(bits: Array, *, dtype: DType) -> Array:
+    """Box and Muller's formula of two numbers on [0, 1), with 50 digits."""
+    import mpmath
+
+    pairs = numbers(bits)
+
+    def at(index: Index) -> Number:
+        u, v = (mpmath.mpf(int(word) // 2**8) / 2**24 for word in pairs[index])
+        return mpmath.sqrt(-2 * mpmath.log(1 - u)) * mpmath.cos(2 * mpmath.pi * v)
+
+    with mpmath.workdps(DIGITS):
+        return filled(bits.shape[:-1], at, np.empty(0, dtype.numpy))
+
+
+def random_integers(bits: Array, *, count: int) -> Array:
+    """The remainder of a number of 64 bits, which Python's integers hold."""
+    pairs = numbers(bits)
+
+    def at(index: Index) -> int:
+        high, low = map(int, pairs[index])
+        return (high * 2**32 + low) % count
+
+    return filled(bits.shape[:-1], at, np.empty(0, np.int64))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 from collections.abc import Iterator
 
@@ -43,10 +45,28 @@ def device(request: pytest.FixtureRequest) -> Iterator[str]:
         yield name
 
 
+WAYS = [(name, jitted) for name in DEVICES for jitted in (False, True) if jitted or name == "cpu"]
+
+
+@pytest.fixture(params=WAYS, ids=lambda way: f"{way[0]}-{'jitted' if way[1] else 'eager'}")
+def way(request: pytest.FixtureRequest) -> tuple[str, bool]:
+    """A device, and whether to jit: on the CPU both, jitted alone where each op is compiled."""
+    name, jitted = request.param
+    try:
+        ta.get_device(name)
+    except (BackendError, DeviceError) as error:
+        pytest.skip(str(error))
+    return name, jitted
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     """A source of randomness that starts the same in each test."""
     return np.random.default_rng(20260101)
+
+
+MANY = 150  # tests, after which compilers let go of what they keep: else it comes to gigabytes
+_tests = itertools.count(1)
 
 
 @pytest.fixture(autouse=True)
@@ -56,3 +76,7 @@ def _fresh() -> Iterator[None]:
     yield
     assert TRACE.get() is None
     assert GRAD_MODE.get()
+    if next(_tests) % MANY == 0:
+        for name in DEVICES:
+            with contextlib.suppress(BackendError, DeviceError):
+                ta.get_device(name).backend.forget()

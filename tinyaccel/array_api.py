@@ -18,7 +18,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tinyaccel import shapes
-from tinyaccel.dtypes import ALL, DType, bfloat16, float16, float32, int32, int64, uint32
+from tinyaccel.dtypes import ALL, DType, bfloat16, bool_, float16, float32, int32, int64, uint32
+from tinyaccel.errors import DTypeError
 from tinyaccel.op import Kernel
 
 Array: TypeAlias = Any  # whatever xp's arrays are
@@ -37,6 +38,16 @@ def native(xp: ModuleType) -> dict[DType, Any]:
     except TypeError:
         return {d: getattr(xp, name) for d, name in names.items() if hasattr(xp, name)}
     return {d: d.numpy for d in ALL}
+
+
+def _called(xp: ModuleType, dtype: DType) -> Any:
+    """What `xp` calls a dtype; `DTypeError` if it has none such."""
+    own = native(xp)
+    if dtype not in own:
+        raise DTypeError(
+            f"{dtype}: {xp.__name__} has no such dtype; use {', '.join(map(str, own))}"
+        )
+    return own[dtype]
 
 
 def _low(xp: ModuleType) -> list[Any]:
@@ -130,7 +141,7 @@ def kernels(xp: ModuleType) -> dict[str, Kernel]:
 
     def cast(x: Array, dtype: DType) -> Array:
         """float to int saturates and NaN becomes 0; int to int wraps; to bool means != 0."""
-        wanted = own.get(dtype, dtype.numpy)
+        wanted = _called(xp, dtype)
         if x.dtype == wanted:
             return x
         if dtype.kind == "bool":
@@ -145,6 +156,17 @@ def kernels(xp: ModuleType) -> dict[str, Kernel]:
         inside = xp.astype(xp.where(over | under | xp.isnan(x), xp.zeros_like(x), x), wanted)
         whole = xp.full_like(inside, dtype.max)
         return xp.where(over, whole, xp.where(under, xp.full_like(inside, dtype.min), inside))
+
+    def ordered(kernel: Callable[..., Array]) -> Kernel:
+        """The standard puts numbers alone in order; False and True are ordered as 0 and 1."""
+
+        def run(*arrays: Array, **attrs: Any) -> Array:
+            if arrays[0].dtype != own[bool_]:
+                return kernel(*arrays, **attrs)
+            out = kernel(*(xp.astype(a, xp.uint8) for a in arrays), **attrs)
+            return out != 0 if out.dtype == xp.uint8 else out
+
+        return run
 
     def remainder(a: Array, b: Array) -> Array:
         """Python's %: the sign of b. Integers modulo 0 give 0, floats NaN."""
@@ -352,6 +374,8 @@ def kernels(xp: ModuleType) -> dict[str, Kernel]:
         "bitwise_and", "bitwise_or", "bitwise_xor", "max", "flip",
     )  # fmt: skip
     named: dict[str, Callable[..., Array]] = {n: getattr(xp, n) for n in same if hasattr(xp, n)}
+    for name in ("maximum", "minimum", "less", "less_equal", "max"):
+        named[name] = ordered(named[name])
     return named | {
         "neg": xp.negative,
         "relu": lambda x: xp.maximum(x, xp.zeros((), dtype=x.dtype)),
@@ -367,7 +391,7 @@ def kernels(xp: ModuleType) -> dict[str, Kernel]:
         "shift_right": xp.bitwise_right_shift,
         "astype": lambda x, *, dtype: cast(x, dtype),
         "sum": total,
-        "argmax": argmax,
+        "argmax": ordered(argmax),
         "reshape": lambda x, *, shape: xp.reshape(x, shape),
         "permute_dims": lambda x, *, axes: xp.permute_dims(x, axes),
         "broadcast_to": lambda x, *, shape: xp.broadcast_to(x, shape),
@@ -379,7 +403,7 @@ def kernels(xp: ModuleType) -> dict[str, Kernel]:
         "take": take,
         "index_add": index_add,
         "index_set": index_set,
-        "argsort": argsort,
+        "argsort": ordered(argsort),
         "matmul": matmul,
         "unfold": unfold,
         "fold": fold,
@@ -387,7 +411,7 @@ def kernels(xp: ModuleType) -> dict[str, Kernel]:
         "conv2d_weight_grad": conv2d_weight_grad,
         "conv2d_input_grad": conv2d_input_grad,
         "arange": lambda *, start, stop, step, dtype: xp.arange(
-            start, stop, step, dtype=own.get(dtype, dtype.numpy)
+            start, stop, step, dtype=_called(xp, dtype)
         ),
         "random_bits": random_bits,
     }

@@ -43,7 +43,8 @@ class Backend(abc.ABC):
     For the conformance kit:
 
     compiles_each_shape  whether a new shape costs a compilation, so that tests draw from few
-    known_differences    where it deviates, and why: by op, "op:dtype", convention or check
+    known_differences    where it deviates, and why: by op, "op:dtype", convention or check; and
+                         by its name each dtype that it lacks
 
     A kernel is looked up by name: one that came with the op (`custom_op`), the backend's own, the
     op's body, the Array API default. It returns exactly the inferred shape and dtype.

@@ -83,7 +83,7 @@ class XlaBackend(Backend):
         """Empty JAX's caches, which keep every shape of every op."""
         import jax
 
-        jax.clear_caches()
+        jax.clear_caches()  # type: ignore[no-untyped-call]
 
     def wrap(self, kernel: Kernel, name: str) -> Kernel:
         """The kernel as XLA programs of its own, for eager use."""

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import pytest
+import numpy as np
+from pytorch_windows import WINDOWS, F, Theirs, around, torch
 
 from tinyaccel import dtypes
 from tinyaccel.dtypes import DType
-
-torch: Any = pytest.importorskip("torch", reason="PyTorch is the oracle")
-F: Any = torch.nn.functional
-
-Theirs = Callable[..., Any]
-Sides = tuple[tuple[int, int], ...]
 
 # A uint32 of PyTorch's has hardly any op, so its values are held in an int64.
 KINDS: dict[DType, Any] = {
@@ -43,19 +38,23 @@ def _cast(x: Any, dtype: DType) -> Any:
 
 
 def _dims(x: Any, axis: Any) -> tuple[int, ...]:
-    """Axes as PyTorch's dims. Its empty tuple means all of them, so that is not handed on."""
+    """Axes as PyTorch's dims."""
     if axis is None:
         return tuple(range(x.ndim))
     return tuple(axis) if isinstance(axis, Iterable) else (axis,)
 
 
-def _reduced(name: str, alone: Theirs) -> Theirs:
-    """A reduction along dims; `alone` is what becomes of an element that is reduced by itself."""
-    theirs = getattr(torch, name)
+def _along(x: Any, axis: Any) -> tuple[Any, tuple[int, ...]]:
+    """x, and what to reduce it along: for no axes a new one, as () means all of them there."""
+    dims = _dims(x, axis)
+    return (x, dims) if dims else (x.unsqueeze(-1), (-1,))
 
+
+def _reduced(name: str) -> Theirs:
     def call(x: Any, axis: Any = None, *, keepdims: bool = False, **more: Any) -> Any:
-        dims = _dims(x, axis)
-        return theirs(x, dim=dims, keepdim=keepdims, **more) if dims else alone(x)
+        given, dims = _along(x, axis)
+        y = getattr(torch, name)(given, dim=dims, keepdim=keepdims, **more)
+        return y.reshape(x.shape) if given is not x else y
 
     return call
 
@@ -64,7 +63,7 @@ def _one_row(x: Any, axis: Any, keepdims: bool) -> tuple[Any, tuple[int, ...]]:
     """What is reduced as one last axis, for functions that take one; and the result's shape."""
     dims = {d % x.ndim for d in _dims(x, axis)}
     kept = [d for d in range(x.ndim) if d not in dims]
-    rows = x.permute(*kept, *sorted(dims))
+    rows = x.permute((*kept, *sorted(dims)))
     shape = [x.shape[d] for d in kept]
     full = [1 if d in dims else n for d, n in enumerate(x.shape)]
     return rows.reshape(*shape, math.prod(x.shape[d] for d in dims)), (full if keepdims else shape)
@@ -88,39 +87,13 @@ def _put(x: Any, indices: Any, updates: Any, axis: int, *, accumulate: bool) -> 
     return first.index_put(at, rows, accumulate=accumulate).movedim(0, axis)
 
 
-def _pair(value: Any) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else tuple(value)
-
-
-def _sides(padding: Any, ndim: int) -> Sides:
-    """Padding as (before, behind) for each axis."""
-    if isinstance(padding, int):
-        return ((padding, padding),) * ndim
-    if ndim == 1:
-        return (tuple(padding),)
-    return tuple((p, p) if isinstance(p, int) else tuple(p) for p in padding)
-
-
-def _even(sides: Sides) -> tuple[int, ...] | None:
-    """As PyTorch has it, one number an axis; None where its two sides differ."""
-    return tuple(low for low, _ in sides) if all(a == b for a, b in sides) else None
-
-
-def _around(x: Any, sides: Sides, value: Any = 0) -> Any:
-    return F.pad(x, [n for pair in reversed(sides) for n in pair], value=value)
-
-
-def _cropped(x: Any, sides: Sides) -> Any:
-    for axis, (low, high) in enumerate(sides, start=x.ndim - len(sides)):
-        x = x.narrow(axis, low, x.shape[axis] - low - high)
-    return x
-
-
 # Elementwise
 
 
 def _clip(x: Any, *, low: float | None, high: float | None) -> Any:
-    return x if low is None and high is None else torch.clamp(x, low, high)
+    if low is None and high is None:  # it wants one of them
+        return torch.clamp(x, max=math.inf) if x.is_floating_point() else x
+    return torch.clamp(x, low, high)
 
 
 def _softplus(x: Any, *, beta: float = 1.0) -> Any:
@@ -144,13 +117,15 @@ def _count(x: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
 def _place(name: str) -> Theirs:
     def call(x: Any, axis: int | None, *, keepdims: bool) -> Any:
         whole = x.to(torch.uint8) if x.dtype is torch.bool else x  # it takes no bools
-        return getattr(torch, name)(whole, axis, keepdim=keepdims and axis is not None)
+        return getattr(torch, name)(whole, 0 if axis is None else axis, keepdim=keepdims)
 
     return call
 
 
 def _norm(x: Any, *, ord: float, axis: Any, keepdims: bool) -> Any:
-    return torch.linalg.vector_norm(x, ord, _dims(x, axis), keepdim=keepdims)
+    given, dims = _along(x, axis)
+    y = torch.linalg.vector_norm(given, ord, dims, keepdim=keepdims)
+    return y.reshape(x.shape) if given is not x else y
 
 
 def _scan(name: str) -> Theirs:
@@ -169,7 +144,7 @@ def _scan(name: str) -> Theirs:
 def _pad(x: Any, *, widths: Any, value: float) -> Any:
     full = [(*w, 0)[:3] for w in widths]
     if not any(between for *_, between in full):
-        return _around(x, tuple(w[:2] for w in full), value) if full else x
+        return around(x, tuple(w[:2] for w in full), value)
     shape = [
         low + n + between * max(n - 1, 0) + high
         for n, (low, high, between) in zip(x.shape, full, strict=True)
@@ -250,116 +225,6 @@ def _vecdot(a: Any, b: Any, *, axis: int) -> Any:
     return (a * b).sum(axis)  # it takes no integers
 
 
-# Windows
-
-
-def _conv(x: Any, w: Any, *, padding: Any = 0, **at: Any) -> Any:
-    ndim = x.ndim - 2
-    call = F.conv1d if ndim == 1 else F.conv2d
-    if isinstance(padding, str):
-        return call(x, w, padding=padding, **at)
-    sides = _sides(padding, ndim)
-    if (even := _even(sides)) is not None:
-        return call(x, w, padding=even, **at)
-    return call(_around(x, sides), w, **at)
-
-
-def _conv_grad(
-    g: Any, x: Any, w: Any, wanted: int, *, padding: Any, stride: Any, dilation: Any, groups: int
-) -> Any:
-    """What PyTorch's own backward pass gives, by the padded image or by the weight."""
-    mask = [wanted == 0, wanted == 1, False]
-    found = torch.ops.aten.convolution_backward(
-        g, _around(x, padding), w, None, stride, (0, 0), dilation, False, (0, 0), groups, mask
-    )
-    return _cropped(found[0], padding) if wanted == 0 else found[1]
-
-
-def _conv_input_grad(g: Any, w: Any, *, size: Any, groups: int, **at: Any) -> Any:
-    x = torch.zeros((g.shape[0], w.shape[1] * groups, *size), dtype=g.dtype)
-    return _conv_grad(g, x, w, 0, groups=groups, **at)
-
-
-def _conv_weight_grad(g: Any, x: Any, *, kernel: Any, groups: int, **at: Any) -> Any:
-    w = torch.zeros((g.shape[1], x.shape[1] // groups, *kernel), dtype=g.dtype)
-    return _conv_grad(g, x, w, 1, groups=groups, **at)
-
-
-def _conv_transpose(x: Any, w: Any, *, padding: Any = 0, **at: Any) -> Any:
-    ndim = x.ndim - 2
-    call = F.conv_transpose1d if ndim == 1 else F.conv_transpose2d
-    sides = _sides(padding, ndim)
-    if (even := _even(sides)) is not None:
-        return call(x, w, padding=even, **at)
-    return _cropped(call(x, w, **at), sides)
-
-
-def _lowest(x: Any) -> float:
-    return -math.inf if x.is_floating_point() else int(torch.iinfo(x.dtype).min)
-
-
-def _max_pool(
-    x: Any, *, kernel: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
-    ceil_mode: bool = False,
-) -> Any:  # fmt: skip
-    if x.dtype is torch.bool:  # it takes none
-        whole = x.to(torch.uint8)
-        return _max_pool(
-            whole, kernel=kernel, stride=stride, padding=padding, dilation=dilation,
-            ceil_mode=ceil_mode,
-        ).bool()  # fmt: skip
-    ndim = x.ndim - 2
-    call = F.max_pool1d if ndim == 1 else F.max_pool2d
-    sides = _sides(padding, ndim)
-    even = _even(sides)
-    if even is None:
-        x, even = _around(x, sides, _lowest(x)), (0,) * ndim
-    return call(x, kernel, stride, even, dilation, ceil_mode)
-
-
-def _max_pool_grad(g: Any, x: Any, **at: Any) -> Any:
-    """The backward pass of max_pool2d, which is linear in g."""
-    with torch.enable_grad():
-        image = x.detach().requires_grad_()
-        y = _max_pool(image, **at)
-        return torch.autograd.grad(y, image, g, create_graph=g.requires_grad)[0]
-
-
-def _avg_pool(
-    x: Any, *, kernel: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
-    count_include_pad: bool = True,
-) -> Any:  # fmt: skip
-    ndim = x.ndim - 2
-    call = F.avg_pool1d if ndim == 1 else F.avg_pool2d
-    sides = _sides(padding, ndim)
-    even = _even(sides)
-    if even is not None:
-        return call(x, kernel, stride, even, ceil_mode, count_include_pad)
-
-    def mean(image: Any) -> Any:
-        return call(_around(image, sides), kernel, stride, 0, ceil_mode)
-
-    return mean(x) if count_include_pad else mean(x) / mean(torch.ones_like(x))
-
-
-def _unfold(x: Any, *, kernel: Any, stride: Any, dilation: Any) -> Any:
-    """`F.unfold` takes floats: here it unfolds the places of pixels."""
-    n, c, h, w = x.shape
-    places = torch.arange(h * w, dtype=torch.float64).reshape(1, 1, h, w)
-    found = F.unfold(places, kernel, dilation=dilation, stride=stride)[0].long()
-    out = [
-        (size - d * (k - 1) - 1) // s + 1
-        for size, k, s, d in zip((h, w), kernel, stride, dilation, strict=True)
-    ]
-    return x.reshape(n, c, h * w)[:, :, found].reshape(n, c, *kernel, *out)
-
-
-def _fold(u: Any, *, size: Any, stride: Any, dilation: Any) -> Any:
-    n, c, kh, kw, oh, ow = u.shape
-    flat = u.reshape(n, c * kh * kw, oh * ow)
-    return F.fold(flat, size, (kh, kw), dilation=dilation, stride=stride)
-
-
 # Networks
 
 
@@ -389,8 +254,12 @@ def _last(name: str) -> Theirs:
     return call
 
 
-def _group_norm(x: Any, *affine: Any, num_groups: int, eps: float = 1e-5) -> Any:
-    return F.group_norm(x, num_groups, *affine, eps=eps)
+def _group_norm(
+    x: Any, weight: Any = None, bias: Any = None, *, num_groups: int, eps: float = 1e-5
+) -> Any:
+    if weight is None and bias is not None:  # its backward pass wants both
+        weight = torch.ones_like(bias)
+    return F.group_norm(x, num_groups, weight, bias, eps=eps)
 
 
 def _logits(x: Any, target: Any, weight: Any = None, pos_weight: Any = None, **more: Any) -> Any:
@@ -412,15 +281,19 @@ def _of_classes(theirs: Theirs) -> Theirs:
 # The table
 
 _SAME = (
-    "neg abs exp expm1 log log1p sqrt sin cos tanh erf relu add sub mul div pow maximum minimum "
-    "remainder floor_divide not_equal less less_equal bitwise_and bitwise_or bitwise_xor "
-    "bitwise_not where sign square sigmoid isnan isinf isfinite signbit copysign logical_and "
-    "logical_or logical_xor logical_not floor ceil trunc round reciprocal rsqrt exp2 log2 log10 "
-    "logaddexp hypot atan2 tan asin acos atan sinh cosh asinh acosh atanh matmul inner outer kron"
-).split()
+    "neg", "abs", "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tanh", "erf", "relu",
+    "add", "sub", "mul", "div", "pow", "maximum", "minimum", "remainder", "floor_divide",
+    "not_equal", "less", "less_equal", "bitwise_and", "bitwise_or", "bitwise_xor",
+    "bitwise_not", "where", "sign", "square", "sigmoid", "isnan", "isinf", "isfinite",
+    "signbit", "copysign", "logical_and", "logical_or", "logical_xor", "logical_not", "floor",
+    "ceil", "trunc", "round", "reciprocal", "rsqrt", "exp2", "log2", "log10", "logaddexp",
+    "hypot", "atan2", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh",
+    "matmul", "inner", "outer", "kron",
+)  # fmt: skip
 _IN_NETWORKS = (
-    "hardtanh relu6 hardsigmoid hardswish leaky_relu elu selu gelu silu mish linear"
-).split()
+    "hardtanh", "relu6", "hardsigmoid", "hardswish", "leaky_relu", "elu", "selu", "gelu",
+    "silu", "mish", "linear",
+)  # fmt: skip
 
 TABLE: dict[str, Theirs] = {
     **{name: getattr(torch, name) for name in _SAME},
@@ -435,15 +308,15 @@ TABLE: dict[str, Theirs] = {
     "softmax": lambda x, *, axis: torch.softmax(x, axis),
     "log_softmax": lambda x, *, axis: torch.log_softmax(x, axis),
     # Reductions
-    "sum": _reduced("sum", lambda x: x),
-    "max": _reduced("amax", lambda x: x),
-    "min": _reduced("amin", lambda x: x),
-    "mean": _reduced("mean", lambda x: x),
-    "var": _reduced("var", lambda x: x * 0),
-    "std": _reduced("std", lambda x: x * 0),
-    "any": _reduced("any", lambda x: x != 0),
-    "all": _reduced("all", lambda x: x != 0),
-    "logsumexp": _reduced("logsumexp", lambda x: x),
+    "sum": _reduced("sum"),
+    "max": _reduced("amax"),
+    "min": _reduced("amin"),
+    "mean": _reduced("mean"),
+    "var": _reduced("var"),
+    "std": _reduced("std"),
+    "any": _reduced("any"),
+    "all": _reduced("all"),
+    "logsumexp": _reduced("logsumexp"),
     "prod": _prod,
     "count_nonzero": _count,
     "argmax": _place("argmax"),
@@ -489,23 +362,7 @@ TABLE: dict[str, Theirs] = {
     "vecdot": _vecdot,
     "trace": lambda x, *, offset: torch.diagonal(x, offset, -2, -1).sum(-1),
     "einsum": lambda *xs, subscripts: torch.einsum(subscripts, *xs),
-    # Windows
-    "conv1d": _conv,
-    "conv2d": _conv,
-    "conv2d_input_grad": _conv_input_grad,
-    "conv2d_weight_grad": _conv_weight_grad,
-    "conv_transpose1d": _conv_transpose,
-    "conv_transpose2d": _conv_transpose,
-    "unfold": _unfold,
-    "fold": _fold,
-    "max_pool1d": _max_pool,
-    "max_pool2d": _max_pool,
-    "max_pool2d_input_grad": _max_pool_grad,
-    "avg_pool1d": _avg_pool,
-    "avg_pool2d": _avg_pool,
-    "adaptive_avg_pool1d": lambda x, *, size: F.adaptive_avg_pool1d(x, size),
-    "adaptive_avg_pool2d": lambda x, *, size: F.adaptive_avg_pool2d(x, size),
-    "interpolate": lambda x, **at: F.interpolate(x, **at),
+    **WINDOWS,
     # Networks
     "scaled_dot_product_attention": _attention,
     "batch_norm": _batch_norm,
@@ -523,6 +380,13 @@ TABLE: dict[str, Theirs] = {
     "cross_entropy": _of_classes(F.cross_entropy),
     "soft_cross_entropy": _of_classes(F.cross_entropy),
 }
+
+
+def as_torch(array: np.ndarray[Any, Any]) -> Any:
+    """An array as PyTorch is to have it: floats in float64, integers in their own dtype."""
+    dtype = dtypes.as_dtype(array.dtype)
+    wide = np.float64 if dtype.is_float else np.int64 if dtype is dtypes.uint32 else array.dtype
+    return torch.tensor(array.astype(wide))
 
 
 def call(

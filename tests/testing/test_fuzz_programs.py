@@ -14,8 +14,9 @@ from tinyaccel.testing.fuzz import Input, Program, Ref, Step, generate, unplaced
 from tinyaccel.testing.fuzz.exact import LARGEST, Rejected, examine
 from tinyaccel.testing.fuzz.generate import STEPS
 from tinyaccel.testing.fuzz.judge import Deviation, Expected
+from tinyaccel.testing.fuzz.program import Fill
 from tinyaccel.testing.fuzz.shrink import cost, shrink
-from tinyaccel.testing.fuzz.source import failure_source, names_of, step_text
+from tinyaccel.testing.fuzz.source import failure_source, input_text, names_of, step_text
 
 # Ops that no program can have, and why.
 UNPLACED: dict[str, str] = {}
@@ -59,7 +60,7 @@ def test_programs_are_as_promised() -> None:
         )
         uses = [ref for step in program.steps for ref in set(step.refs)]
         again += len(uses) > len(set(uses))
-        mixed += len({v.spec.dtype for v in known.values() if v.spec.dtype.is_float}) > 1
+        mixed += any(i.wants_grad and i.dtype is not ta.float32 for i in program.inputs)
         lengths.append(len(program.steps))
     assert min(lengths) <= 5
     assert max(lengths) >= 30
@@ -114,6 +115,20 @@ def test_nearly_equal_numbers_may_be_equal() -> None:
     assert expected.confirmed[0].error.tolist() == [1.0]
 
 
+def test_what_hangs_on_nearly_equal_numbers() -> None:
+    """What is chosen by such a comparison may be either, and the samples show it."""
+    tanh = _one("tanh", 9.0)
+    steps = (
+        *tanh.steps,
+        Step(2, "equal", (Ref(1), 1.0), {}),
+        Step(3, "where", (Ref(2), 5.0, 0.0), {}),
+    )
+    expected = Expected.of(replace(tanh, steps=steps))
+    assert expected.values[0].value.tolist() == [0.0]
+    assert expected.confirmed[0].error[0] >= 5
+    assert expected.judge("cpu", jitted=False)[1] is None
+
+
 def test_what_underflows_may_be_zero() -> None:
     """The slope of erf at 42, 1e-766, is 0 in float64, and that is right."""
     program = _one("erf", 42.0, dtype=ta.float64)
@@ -128,8 +143,7 @@ def test_open_comparisons_are_not_judged() -> None:
         Step(3, "less", (Ref(1), Ref(2)), {}),
     )
     program = replace(_one("sin", 0.5, 1.5), steps=steps)
-    judged, unjudged = Expected.of(program).counted()
-    assert (judged, unjudged) in ((0, 2), (1, 1), (2, 0))
+    assert Expected.of(program).counted() == (0, 2)
     assert Expected.of(program).confirmed[0].error.tolist() == [1.0, 1.0]
     assert Expected.of(_one("sin", 0.5, 1.5)).counted() == (5, 0)
 
@@ -149,6 +163,31 @@ def test_shrink_to_what_matters() -> None:
     assert [step.op for step in short.steps] == ["tanh"]
     assert [(i.shape, i.values) for i in short.inputs] == [((), (1.0,))]
     assert cost(short) < cost(program)
+
+
+def test_shrink_puts_an_input_for_a_value() -> None:
+    """What leads to the step that matters goes, even where nothing else has its shape."""
+    steps = (
+        Step(1, "reshape", (Ref(0),), {"shape": (2, 3)}),
+        Step(2, "sum", (Ref(1),), {"axis": (0,), "keepdims": False}),
+        Step(3, "tanh", (Ref(2),), {}),
+    )
+    program = Program((Input(0, (6,), ta.float32),), steps, {})
+    assert [step.op for step in shrink(program, _has("tanh")).steps] == ["tanh"]
+
+
+def test_shrink_asks_seldom() -> None:
+    """Of a long program, the part that leads to one step is tried first, not step by step."""
+    steps = tuple(Step(n, "tanh" if n == 1 else "sin", (Ref(0),), {}) for n in range(1, 40))
+    program = Program((Input(0, (), ta.float32, "given", values=(1.0,)),), steps, {})
+    asked: list[Program] = []
+
+    def fails(candidate: Program) -> bool:
+        asked.append(candidate)
+        return _has("tanh")(candidate)
+
+    assert [step.op for step in shrink(program, fails).steps] == ["tanh"]
+    assert len(asked) < 20
 
 
 def test_shrink_keeps_what_belongs_together() -> None:
@@ -173,6 +212,30 @@ def test_shrink_is_over_in_time() -> None:
 
 
 # Writing
+
+
+@pytest.mark.parametrize("dtype", [ta.float32, ta.float16, ta.bfloat16, ta.float64])
+@pytest.mark.parametrize("fill", ["uniform", "spread", "ties", "constant", "given"])
+def test_written_input_has_the_same_values(dtype: ta.DType, fill: Fill) -> None:
+    """An input, written down, is the same to the bit, in every float dtype."""
+    values = tuple(np.random.default_rng(5).normal(size=6).astype(dtype.numpy).tolist())
+    given = Input(0, (2, 3), dtype, fill, -3.0, 3.0, 7, values)
+    found = eval(input_text(given), {"ta": ta, "np": np, "device": "cpu"})  # noqa: S307
+    assert found.dtype is dtype
+    assert found.requires_grad
+    np.testing.assert_array_equal(found.numpy(), given.array())
+
+
+@pytest.mark.parametrize("dtype", [ta.int32, ta.uint32, ta.bool_])
+def test_written_integers_are_the_same(dtype: ta.DType) -> None:
+    """Integers and bools as well, drawn or written out."""
+    for given in (
+        Input(0, (3,), dtype, "uniform", 0, 4, 7),
+        Input(0, (3,), dtype, "given", values=(1, 0, 1)),
+    ):
+        found = eval(input_text(given), {"ta": ta, "np": np, "device": "cpu"})  # noqa: S307
+        assert (found.dtype, found.requires_grad) == (dtype, False)
+        np.testing.assert_array_equal(found.numpy(), given.array())
 
 
 def _specs(program: Program) -> dict[int, ta.Spec]:

@@ -144,7 +144,9 @@ def verify(
     ops: Annotated[
         str | None, typer.Option(help="Ops: exp,conv2d,... Default: all.", show_default=False)
     ] = None,
-    examples: Annotated[int, typer.Option(help="Examples for each op and dtype.", min=1)] = 10,
+    examples: Annotated[
+        int, typer.Option(help="Examples for each op, dtype, order and mode.", min=1)
+    ] = 5,
     seed: Annotated[int, typer.Option(help="Of the examples, or of the random programs.")] = 0,
     html: Annotated[
         Path | None, typer.Option(help="Write a page with a heat map here.", show_default=False)

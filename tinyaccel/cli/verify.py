@@ -27,6 +27,12 @@ class Files:
     json: Path | None = None
     junit: Path | None = None
 
+    def check(self) -> None:
+        """Before the work is done: `ArgumentError` for a file in a folder that isn't there."""
+        for path in (self.html, self.json, self.junit):
+            if path is not None and not path.parent.is_dir():
+                raise ArgumentError(f"verify: {path}: there is no folder {path.parent}; make it")
+
 
 def devices_named(names: str | None) -> list[str]:
     """The devices of a list such as "cpu,xla:cpu"; by default the first of each that is here."""
@@ -51,6 +57,7 @@ def verify(
 ) -> int:
     """Check every op of every device, print a table, write the files; returns the exit status."""
     _needs_test_extra()
+    files.check()
     from tinyaccel.testing.check import Report, check_backend
     from tinyaccel.testing.page import page
     from tinyaccel.testing.summary import conventions_table, to_json, to_junit

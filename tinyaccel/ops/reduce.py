@@ -319,11 +319,13 @@ def _norm_vjp(
         return _max_vjp(g, y, abs(x), axis=axis, keepdims=keepdims) * sign(x)
     if ord == 0:
         return full(x.shape, 0, dtype=x.dtype, device=x.device)
-    each, size = _spread(g, x, axis), _or_one(_spread(y, x, axis))
+    each, top = _spread(g, x, axis), _spread(y, x, axis)
     if ord == 2:
-        return each * (x / size)
-    part = where(equal(x, 0), 1, abs(x) / size)  # 0 has no power below 0
-    return each * sign(x) * pow(part, ord - 1)
+        return each * (x / _or_one(top))
+    # 0 has no power below 0; and for ord below 0 one x of 0 makes the whole norm 0.
+    nothing = equal(x, 0) | equal(top, 0)
+    part = where(nothing, 1, abs(x) / _or_one(top))
+    return each * where(nothing, 0, sign(x)) * pow(part, ord - 1)
 
 
 @composite(prepare=_prepare_norm, vjp=(_norm_vjp,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -12,6 +13,7 @@ from tinyaccel.op import OPS, Op
 from tinyaccel.testing.checks import CHECKS, Check
 from tinyaccel.testing.conventions import CONVENTIONS
 from tinyaccel.testing.known import excused, no_longer, op_of, remove_it
+from tinyaccel.testing.lacking import is_there, lacking, needs, present
 from tinyaccel.testing.report import Kind, Report, Result
 from tinyaccel.testing.strategies import (
     Case,
@@ -75,7 +77,8 @@ def check_op(
     seed      of the examples
 
     Returns a `Report`; an op that has no gradient has an empty one for orders 1 and 2. What the
-    backend lists among its `known_differences` is reported as known, and doesn't fail.
+    backend lists among its `known_differences` is reported as known, and doesn't fail; nothing is
+    run in a dtype that it lists there.
 
     >>> check_op("tanh", "cpu", examples=3).ok
     True
@@ -84,7 +87,7 @@ def check_op(
         raise ArgumentError(f"check_op: op {name!r} is unknown; tinyaccel.op.OPS lists them")
     op, where = OPS[name], get_device(device)
     report = Report()
-    for dtype in _dtypes_to_test(op, dtypes, order):
+    for dtype in present(_dtypes_to_test(op, dtypes, order), where):
         result = Result(name, where.name, dtype.name, jitted, order, kernel_of(op, where))
         report.results.append(result)
         try:
@@ -98,17 +101,23 @@ def check_op(
 
 
 def _check_dtype(op: Op, dtype: DType, judge: Judge, examples: int, seed: int) -> None:
-    free = not judge.device.backend.compiles_each_shape
+    free, missing = not judge.device.backend.compiles_each_shape, lacking(judge.device)
+    seed += zlib.crc32(f"{op.name}:{dtype}".encode())  # or each dtype would draw the same cases
     if judge.result.order == 0:
         # What is drawn comes first: a failure there is shrunk, and the easier to read.
-        _drive(cases(op, dtype, free=free), examples, seed, judge.forward)
+        drawn = cases(op, dtype, free=free).filter(lambda case: _can_run(case, missing))
+        _drive(drawn, examples, seed, judge.forward)
         fixed = [*large_cases(op, dtype), *(arranged_cases(op, dtype) if free else [])]
-        if dtype is _main_dtype(op) and (free or not judge.result.jitted):
+        # A body's steps are compiled one by one, and have tests of their own.
+        once = not judge.result.jitted and judge.result.kernel != "body"
+        if dtype is _main_dtype(op) and (free or once):
             fixed += every_layout(op, dtype, seed)
         for case in fixed:
-            judge.forward(case)
+            if _can_run(case, missing):
+                judge.forward(case)
         return
     few = cases(op, dtype, small=True, only=("uniform", "ties"), free=free)
+    few = few.filter(lambda case: _can_run(case, missing))
     _drive(few, examples, seed, judge.gradient)
     if dtype is not float32:
         return
@@ -116,6 +125,11 @@ def _check_dtype(op: Op, dtype: DType, judge: Judge, examples: int, seed: int) -
         _drive(few, max(1, examples // 4) if free else 1, seed, judge.transpose)
     if not judge.result.jitted:
         _drive(smooth_cases(op), examples, seed, judge.formulas)
+
+
+def _can_run(case: Case, missing: Sequence[DType]) -> bool:
+    """Whether a call needs no dtype that the backend lacks: `x.astype(float16)` does."""
+    return not needs(case.attrs.values(), missing)
 
 
 def check_backend(
@@ -162,6 +176,8 @@ def check_backend(
         report.results += check_conventions(where, names, jitted=jit_it).results
     if ops is None:
         report.results += check_device(where, progress=progress).results
+    missing = lacking(where) if dtypes is None else []
+    report.results += [check_lacking(dtype, where) for dtype in missing]
     if dtypes is None and {*orders} >= {0, 1, 2} and len({*jitted}) == 2:
         report.results += no_longer(report, where)
     return report
@@ -182,11 +198,11 @@ def check_conventions(
     True
     """
     where = get_device(device)
-    place = where if jitted else watched(where)
+    place, missing = where if jitted else watched(where), lacking(where)
     report, known = Report(), dict[str, Result]()
     for convention in CONVENTIONS:
         name = convention.op
-        if ops is not None and name not in ops:
+        if (ops is not None and name not in ops) or needs(convention.dtypes, missing):
             continue
         if name not in known:
             kernel = kernel_of(OPS[name], where)
@@ -206,6 +222,8 @@ def check_conventions(
             how = "jitted" if jitted else "eager"
             result.failure = f"{name} on {where.name} ({how}): {' '.join(deviation.split())}"
             excused(result, where, convention.says)
+            if result.known is not None:
+                del known[name]  # a result of its own, so that the next one has its own key
     return report
 
 
@@ -240,6 +258,15 @@ def check_named(check: Check, device: Device, progress: Progress | None = None) 
     return result
 
 
+def check_lacking(dtype: DType, device: Device) -> Result:
+    """A dtype that the backend lists as lacking: known if it is so, or else a failure."""
+    if is_there(dtype, device):
+        return remove_it(dtype.name, device)
+    reason = device.backend.known_differences[dtype.name]
+    name = dtype.name
+    return Result(name, device.name, "", False, 0, "", 1, kind="known", known=reason, key=name)
+
+
 def check_known(key: str, device: str | Device, *, examples: int = 5, seed: int = 0) -> Report:
     """Is what the backend lists under `key` still a difference? If not, the report's one failure.
 
@@ -248,6 +275,9 @@ def check_known(key: str, device: str | Device, *, examples: int = 5, seed: int 
     where = get_device(device)
     if key not in where.backend.known_differences:
         raise ArgumentError(f"check_known: {where} lists no difference {key!r}")
+    for dtype in lacking(where):
+        if dtype.name == key:
+            return Report([check_lacking(dtype, where)])
     name = op_of(key)
     if name is None:
         found = Report([check_named(c, where) for c in CHECKS if c.name == key])
@@ -258,9 +288,9 @@ def check_known(key: str, device: str | Device, *, examples: int = 5, seed: int 
     return Report([remove_it(key, where)])
 
 
-def has_order(name: str, order: int) -> bool:
+def has_order(name: str, order: int, device: str | Device) -> bool:
     """Whether there is anything to check of an op: only some have gradients."""
-    return bool(_dtypes_to_test(OPS[name], None, order))
+    return bool(present(_dtypes_to_test(OPS[name], None, order), get_device(device)))
 
 
 def _dtypes_to_test(op: Op, wanted: Sequence[DTypeName] | None, order: int) -> list[DType]:

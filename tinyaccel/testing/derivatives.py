@@ -48,12 +48,13 @@ def op_function(
     return Function(lambda *xs: (apply(name, *xs, device=place, **attrs),), tuple(specs), (out,))
 
 
-def pulled(f: Function) -> Function:
+def pulled(f: Function, by: Sequence[int] | None = None) -> Function:
     """(inputs, cotangents) -> the gradients by each float input of sum_i <output_i, cotangent_i>.
 
-    Linear in the cotangents; applied twice it gives second derivatives.
+    Linear in the cotangents; applied twice it gives second derivatives. `by` names some of the
+    float inputs: then no gradient by the others is asked for, as when only weights are trained.
     """
-    positions, n = f.floats, len(f.inputs)
+    positions, n = f.floats if by is None else tuple(by), len(f.inputs)
 
     def run(*args: Tensor) -> tuple[Tensor, ...]:
         def paired(*moving: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
 """Known differences: where a backend says of itself that it deviates, and why.
 
 `Backend.known_differences` maps a key to a reason. A key is an op ("pow"), an op in one dtype
-("pow:float16"), what a convention says ("maximum propagates NaN"), or the name of a check
-("jit: keeps three losses"). Each must be there in at least one of the checks that it covers, or
-it is a failure that says: remove it.
+("pow:float16"), a dtype that the backend lacks ("float16"), what a convention says ("maximum
+propagates NaN"), or the name of a check ("jit: keeps three losses"). Each must be there in at
+least one of the checks that it covers, or it is a failure that says: remove it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from tinyaccel.backend import Device
 from tinyaccel.testing.checks import CHECKS
 from tinyaccel.testing.conventions import CONVENTIONS
+from tinyaccel.testing.lacking import lacking
 from tinyaccel.testing.report import Report, Result
 
 
@@ -26,7 +27,7 @@ def excused(result: Result, device: Device, convention: str = "") -> None:
 
 def no_longer(report: Report, device: Device) -> list[Result]:
     """A failure for each listed difference that was looked for in `report` and isn't there."""
-    found = {r.key for r in report.results}
+    found = {r.key for r in report.results} | {d.name for d in lacking(device)}  # checked apart
     return [
         remove_it(key, device)
         for key in device.backend.known_differences

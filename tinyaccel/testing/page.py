@@ -8,6 +8,7 @@ from datetime import date
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
 
+from tinyaccel import dtypes
 from tinyaccel.testing.check import Report
 from tinyaccel.testing.summary import Cell, ConventionRow, cells
 
@@ -64,8 +65,9 @@ def _td(text: str, kind: str = "") -> str:
 def heat_map(report: Report) -> str:
     """Ops down, backends and dtypes across: the worst error of each, in budgets."""
     found = {(c.op, c.device, c.dtype): c for c in cells(report)}
-    columns = list(dict.fromkeys((c.device, c.dtype) for c in found.values()))
-    columns.sort(key=lambda at: list(dict.fromkeys(d for d, _ in columns)).index(at[0]))
+    devices = dict.fromkeys(c.device for c in found.values())
+    columns = [(d, t.name) for d in devices for t in dtypes.ALL]
+    columns = [c for c in columns if any((op, *c) in found for op, _, _ in found)]
     ops = dict.fromkeys(op for op, _, _ in found)
     rows = [[_td(op), *(_heat(found.get((op, d, t))) for d, t in columns)] for op in ops]
     return _table(["op", *(f"{d} {t}" for d, t in columns)], rows)
@@ -96,7 +98,7 @@ def _versions() -> str:
 def page(report: Report, conventions: Sequence[ConventionRow] = (), *, title: str = "") -> str:
     """The whole page, in one file without scripts or anything to load."""
     title = title or "tinyaccel verify"
-    verdict = "all within budget" if report.ok else f"{len(report.failures)} failures"
+    verdict = "all within budget" if report.ok else f"failures: {len(report.failures)}"
     parts = [
         "<!doctype html>", '<html lang="en">', '<meta charset="utf-8">',
         f"<title>{escape(title)}</title>", f"<style>{_STYLE}</style>", f"<h1>{escape(title)}</h1>",

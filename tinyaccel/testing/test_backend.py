@@ -87,7 +87,7 @@ def _op_cases(device: str, ops: Sequence[str], whole: bool) -> Cases:
         ((device, name, order, jitted), f"{device}-{name}-order{order}-{_MODES[jitted]}")
         for name in ops
         for order in (0, 1, 2)
-        if has_order(name, order)
+        if has_order(name, order, device)
         for jitted in (False, True)
     ]
 

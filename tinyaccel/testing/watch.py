@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from tinyaccel import dtypes
+from tinyaccel import array_api, dtypes
 from tinyaccel.backend import Array, Backend, Device, Executable, get_device
 from tinyaccel.errors import CheckError
 from tinyaccel.graph import Graph
@@ -19,9 +20,12 @@ _KEPT = 4  # results that are looked at again
 _KEPT_BYTES = 2**15  # each
 
 
-def spec_of(array: Array) -> Spec:
-    """The Spec of any library's array."""
-    return Spec(tuple(map(int, array.shape)), dtypes.as_dtype(np.dtype(array.dtype)))
+def spec_of(array: Array, xp: ModuleType | None = None) -> Spec:
+    """The Spec of any library's array; `xp` knows the dtypes that NumPy can't read."""
+    own = array_api.native(xp) if xp is not None else {}
+    named = (ours for ours, theirs in own.items() if array.dtype == theirs)
+    dtype = next(named, None) or dtypes.as_dtype(np.dtype(array.dtype))
+    return Spec(tuple(map(int, array.shape)), dtype)
 
 
 class _Watched(Backend):
@@ -92,15 +96,16 @@ class _Watched(Backend):
                 )
 
     def _check(self, op: Op, arrays: Sequence[Array], attrs: dict[str, Any], out: Array) -> None:
-        wanted = op.infer(*map(spec_of, arrays), **attrs)
+        wanted = op.infer(*(spec_of(array, self.xp) for array in arrays), **attrs)
         if not isinstance(out, self.array):
             raise CheckError(
                 f"{op.name}: its kernel on {self.device} returned {type(out).__name__}; "
                 f"expected {self.array.__name__} {wanted}"
             )
-        if spec_of(out) != wanted:
+        found = spec_of(out, self.xp)
+        if found != wanted:
             raise CheckError(
-                f"{op.name}: its kernel on {self.device} returned {spec_of(out)}; expected {wanted}"
+                f"{op.name}: its kernel on {self.device} returned {found}; expected {wanted}"
             )
 
 

@@ -57,6 +57,12 @@ class Convention:
         return [tensor(v, device=device, dtype=_dtype(v)) for v in self.inputs]
 
     @property
+    def dtypes(self) -> list[DType]:
+        """The dtypes of its inputs, and those that its attributes ask for."""
+        asked = [v for v in self.attrs.values() if isinstance(v, DType)]
+        return [*map(_dtype, self.inputs), *asked]
+
+    @property
     def is_value(self) -> bool:
         """Whether it is about a result: no gradient, and nothing raised."""
         return self.by is None and not isinstance(self.expected, type | tuple)

@@ -16,6 +16,7 @@ from tinyaccel.testing.fuzz.judge import Deviation, Expected
 from tinyaccel.testing.fuzz.program import Program
 from tinyaccel.testing.fuzz.shrink import shrink
 from tinyaccel.testing.fuzz.source import failure_source
+from tinyaccel.testing.lacking import lacking
 
 SHRUNK = 3  # failures of one device and mode that are shrunk; the others are counted
 _SECONDS = 20.0  # to shrink one
@@ -188,7 +189,10 @@ def _run_program(
     except Rejected:
         report.rejected += 1
         return
+    used = {spec.dtype for spec in expected.traced.graph.specs}
     for device in devices:
+        if used.intersection(lacking(device)):
+            continue
         known: list[Deviation] = []
         for mode in jitted:
             units, found = expected.judge(device, jitted=mode)

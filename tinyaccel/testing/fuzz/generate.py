@@ -135,7 +135,7 @@ class Builder:
         fitting = [r for r in ids if self.known[r].spec.shape == shape]
         if fitting and (main or self.rng.random() < 0.6):
             found = self._squashed(self._choose(fitting), within)
-        elif ids and self.rng.random() < (0.6 if main else 0.1):
+        elif ids and self.rng.random() < (0.4 if main else 0.05):
             found = self._squashed(self._fitted(self._choose(ids), shape), within)
         else:
             found = None

@@ -87,14 +87,14 @@ def first_divergence(mutant: Mutant, device: Device, seed: int = 0) -> Divergenc
     return None
 
 
-def _around(op: str, attrs: dict[str, Any]) -> Callable[..., Tensor]:
+def _around(op: str, attrs: dict[str, Any]) -> Callable[..., tuple[Tensor, Tensor]]:
     """A program with the op in the middle."""
 
-    def program(*inputs: Tensor) -> Tensor:
+    def program(*inputs: Tensor) -> tuple[Tensor, Tensor]:
         turned = [x.permute_dims(*reversed(range(x.ndim))) if x.ndim > 1 else x for x in inputs]
         y = apply(op, *turned, **attrs)  # on views, where a backend has them
         y = y if y.dtype.is_float else y.astype(dtypes.float32)
-        return (y.tanh() * y).sum()
+        return y, (y.tanh() * y).sum()
 
     return program
 

@@ -126,6 +126,21 @@ def _short(run: Executable, graph: Graph) -> Executable:
     return lambda arrays: [shortened(np.asarray(y)) for y in run(arrays)]
 
 
+def _unfinished(run: Executable, graph: Graph) -> Executable:
+    """What follows the last whole block of 1,024 is left as it was allocated."""
+    if all(instr.op != "exp" for instr in graph.instrs):
+        return run
+
+    def call(arrays: Sequence[Array]) -> list[Array]:
+        out = [np.array(y) for y in run(arrays)]
+        for y in out:
+            if y.size > 1024:
+                y.reshape(-1)[y.size // 1024 * 1024 :] = 0
+        return out
+
+    return call
+
+
 MEMORY: Sequence[Mutant] = (
     Mutant("an input overwritten", "sub", "forward", "the result is written in place",
            kernels={"sub": _in_place}, diverges=False),
@@ -145,6 +160,8 @@ MEMORY: Sequence[Mutant] = (
     Mutant("a random state that never moves on", "random_bits", "state",
            "written state that the compiled program doesn't return", compile=_stuck,
            diverges=False),
+    Mutant("the last block missed when compiled", "exp", "forward",
+           "a fused loop without its remainder", compile=_unfinished),
     Mutant("compiled products of fewer bits", "mul", "forward",
            "a compiler that is allowed to round more often", compile=_short),
 )  # fmt: skip

@@ -162,6 +162,17 @@ def _other_counter(right: Kernel) -> Kernel:
     return random_bits
 
 
+def _short_counter(right: Kernel) -> Kernel:
+    """A counter of 16 bits: after 131,072 words, the same ones again."""
+
+    def random_bits(state: HostArray, *, shape: tuple[int, ...]) -> HostArray:
+        n = int(np.prod(shape))
+        words = right(state, shape=(min(n, 2**17),))
+        return np.asarray(np.resize(words, n) if n else words).reshape(shape)
+
+    return random_bits
+
+
 NETWORKS: Sequence[Mutant] = (
     Mutant("the edge of the last tile is missed", "matmul", "forward",
            "a tiled kernel without its remainder loop", kernels={"matmul": _missed_edge}),
@@ -200,4 +211,7 @@ NETWORKS: Sequence[Mutant] = (
            "the textbook's formula", kernels={"softmax": _overflowing}),
     Mutant("a random counter off by one", "random_bits", "forward",
            "a counter that starts at 1", kernels={"random_bits": _other_counter}),
+    Mutant("a random counter of 16 bits", "random_bits", "random",
+           "an index type that is too small", kernels={"random_bits": _short_counter},
+           diverges=False),
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,11 +30,20 @@ def _second_rule(op: Op) -> Any:
     return op.vjp[1]
 
 
+def _inside(g: Tensor, y: Tensor, x: Tensor, *, low: float | None, high: float | None) -> Tensor:
+    above = apply("less", -math.inf if low is None else low, x)
+    return where(above & apply("less", x, math.inf if high is None else high), g, 0)
+
+
 RULES: Sequence[Mutant] = (
     Mutant("relu passes its gradient at 0", "relu", "convention", ">= for >",
            rule=lambda op: {"vjp": (lambda g, y, x: where(less_equal(0, x), g, 0),)}),
     Mutant("max gives every tie the whole gradient", "max", "convention",
            "a mask that isn't divided by its count", rule=lambda op: {"vjp": (_whole_ties,)}),
+    Mutant("clip stops the gradient at its bounds", "clip", "convention", "< for <=",
+           rule=lambda op: {"vjp": (_inside,)}),
+    Mutant("the slope of another base", "log", "gradient", "copied from log2",
+           rule=lambda op: {"vjp": (lambda g, y, x: g / (x * math.log(2)),)}),
     Mutant("a gradient with the wrong sign", "tanh", "gradient", "y * y - 1 for 1 - y * y",
            rule=lambda op: {"vjp": (lambda g, y, x: g * (y * y - 1),)}),
     Mutant("a factor missing in a gradient", "mul", "gradient", "the product rule, half of it",

@@ -14,8 +14,9 @@ import argparse
 import textwrap
 from datetime import date
 
-from tinyaccel.testing import check_backend
+from tinyaccel.testing import check_backend, check_device
 from tinyaccel.testing.mutants import MUTANTS, Mutant
+from tinyaccel.testing.mutants.killing import kind_of
 
 
 def wrapped(text: str) -> str:
@@ -41,13 +42,12 @@ def main() -> None:
 
     print(f"Bug {number} of {len(MUTANTS)}. One of these is wrong: {', '.join(suspects(mutant))}")
     with mutant.planted() as device:
-        report = check_backend(device, suspects(mutant))
-    print(f"The kit ran {sum(r.examples for r in report.results):,} examples. What failed:")
-    failed = [r for r in report.results if not r.ok]
-    for result in failed[:3]:
-        print(wrapped(f"[{result.kind}] {result.failure}"))
-    if len(failed) > 3:
-        print(f"  and {len(failed) - 3} more")
+        results = check_backend(device, suspects(mutant)).results + check_device(device).results
+    print(f"The kit ran {sum(r.examples for r in results):,} examples. What failed first:")
+    failed = [r for r in results if not r.ok]
+    for kind, result in {kind_of(r): r for r in reversed(failed)}.items():
+        print(wrapped(f"[{kind}] {result.failure}"))
+    print(f"  in all {len(failed)} of {len(results)} checks")
     assert failed, "the kit let a bug through"
     if args.reveal:
         print(f"It was {mutant.op}: {mutant.name}.")

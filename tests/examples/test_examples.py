@@ -117,6 +117,16 @@ LESSONS = {
             "mine agree: ",
         )
     ),
+    "edge_conventions.py": Lesson(
+        (
+            "relu' at -1, 0, 1                                    0 0 1",
+            "max of (2, 1, 2): its gradient                       0.5 0 0.5",
+            "max-pool of four equal pixels: its gradient          1 0 0 0",
+            "0**0, 0**-1, 0**2                                    1 inf 0",
+            "127 + 1 in int8                                      -128",
+            "conventions are kept",
+        )
+    ),
     "training_step_time.py": Lesson(
         ("losses of the first three steps, the same for all: [2.33", " eager ", " jitted "),
         options=("--batch-size", "4", "--rounds", "1"),
@@ -140,6 +150,7 @@ LESSONS = {
     ),
 }
 NEED_DATA = ("cifar10_tutorial.py", "mnist_mlp.py")
+GAME = "find_the_bug.py"  # brings its own devices
 
 
 def run(
@@ -172,12 +183,12 @@ def output_of(result: subprocess.CompletedProcess[str]) -> str:
 def test_table_names_every_example() -> None:
     """A new example can't be forgotten by the tests, nor by the README."""
     there = {path.name for path in EXAMPLES.glob("*.py")}
-    assert there == {*LESSONS, *NEED_DATA}
+    assert there == {*LESSONS, *NEED_DATA, GAME}
     readme = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     assert [name for name in sorted(there) if f"[{name}]({name})" not in readme] == []
 
 
-@pytest.mark.parametrize("name", sorted({*LESSONS, *NEED_DATA}))
+@pytest.mark.parametrize("name", sorted({*LESSONS, *NEED_DATA, GAME}))
 def test_example_says_what_it_is(name: str) -> None:
     """Each begins with a docstring of a sentence and the command that runs it."""
     doc = ast.get_docstring(ast.parse((EXAMPLES / name).read_text(encoding="utf-8")))
@@ -219,6 +230,26 @@ def test_cuda_lesson(name: str, tmp_path: Path) -> None:
     skip_without("cuda-sim")
     printed = output_of(run(EXAMPLES / name, folder=tmp_path))
     assert [text for text in LESSONS[name].prints if text not in printed] == []
+
+
+@pytest.mark.parametrize(
+    ("bug", "says", "revealed"),
+    [
+        ("1", "[forward] exp on mutant", "It was exp: wrong past 1,024 elements."),
+        ("38", "[convention] relu on mutant", "It was relu: relu passes its gradient at 0."),
+    ],
+)
+def test_the_game(bug: str, says: str, revealed: str, tmp_path: Path) -> None:
+    """A bug is shown by its counterexample, and told on demand alone."""
+    printed = output_of(run(EXAMPLES / GAME, "--bug", bug, folder=tmp_path))
+    assert says in printed and "It was" not in printed
+    assert revealed in output_of(run(EXAMPLES / GAME, "--bug", bug, "--reveal", folder=tmp_path))
+
+
+def test_the_game_has_no_such_bug(tmp_path: Path) -> None:
+    """A number that no bug has is refused, with those that there are."""
+    result = run(EXAMPLES / GAME, "--bug", "999", folder=tmp_path)
+    assert result.returncode == 2 and "there are bugs 1 to " in result.stderr
 
 
 @needs_matplotlib
@@ -405,6 +436,12 @@ change('max_pool2d', vjp=(
 ))
 """),
     ("pooling.py", "the average's gradient isn't divided", "scaled('unfold', 0, 4)"),
+    ("edge_conventions.py", "relu's slope at 0 is 1", """
+change('relu', vjp=(lambda g, y, x: ta.where(x >= 0, g, 0),))
+"""),
+    ("edge_conventions.py", "a base of 0 has no power 0", """
+change('pow', kernels={'cpu': lambda a, b: ta.get_device('cpu').backend.xp.exp(b * (a * 0 - 9))})
+"""),
     ("first_divergence.py", "a budget permits everything", """
 budget = OPS['matmul'].budget
 change('matmul', budget=dataclasses.replace(budget, units=1e9))

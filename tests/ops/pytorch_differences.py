@@ -305,7 +305,6 @@ NO_SLOPE: dict[str, tuple[int, ...]] = {
     "bce_with_logits": (2, 3),
     "nll": (2,),
     "cross_entropy": (2,),
-    "soft_cross_entropy": (2,),
 }
 
 # Which of two equal zeros is chosen depends on the width of the processor's vectors, for both.

@@ -69,6 +69,10 @@ class Backend(abc.ABC):
     def download(self, array: Array) -> np.ndarray:
         """A host array with the same values, which the caller may write to."""
 
+    def memory(self, device: Device) -> int | None:
+        """How many bytes of memory the device has, if that is known."""
+        return None
+
     def synchronize(self) -> None:
         """Wait until all work given to the device is done."""
         return
@@ -138,7 +142,7 @@ class Backend(abc.ABC):
                 f"{op.name}: backend {self.name!r} has no kernel for it; use another device, or "
                 f"give it one (its `kernels[{op.name!r}]`, or custom_op's kernels=)"
             )
-        rounds = op.kind in _NUMERIC or op.budget.kind == "accumulate"
+        rounds = op.kind in _NUMERIC or op.budget.kind in ("accumulate", "steps")
         if low and rounds and self.xp is not None:
             kernel = array_api.in_float32(kernel, self.xp)
         return self.wrap(kernel, op.name)

@@ -49,6 +49,11 @@ class CudaBackend(Backend):
         found: npt.NDArray[Any] = self._cupy.asnumpy(array)
         return found
 
+    def memory(self, device: Device) -> int | None:
+        """What the GPU has in all."""
+        with self._cupy.cuda.Device(_number(device)) as gpu_device:
+            return int(gpu_device.mem_info[1])
+
     def synchronize(self) -> None:
         """Wait for all GPUs."""
         for i in range(self._count):

@@ -75,6 +75,11 @@ class XlaBackend(Backend):
     def download(self, array: jax.Array) -> npt.NDArray[Any]:
         return np.array(array)
 
+    def memory(self, device: Device) -> int | None:
+        """What JAX may use of an accelerator; nothing is known of a CPU."""
+        stats = self._devices[device.name].memory_stats()
+        return None if stats is None else stats.get("bytes_limit")
+
     def synchronize(self) -> None:
         for platform in {device.platform for device in self._devices.values()}:
             self._runtime.wait(platform)

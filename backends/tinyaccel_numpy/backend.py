@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,13 @@ class NumpyBackend(Backend):
 
     def download(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return np.array(array)
+
+    def memory(self, device: Device) -> int | None:
+        """The machine's own, where the system says."""
+        try:
+            return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        except (AttributeError, OSError, ValueError):  # Windows has no sysconf
+            return None
 
     def wrap(self, kernel: Kernel, name: str) -> Kernel:
         return array_api.numpy_arrays_out(kernel)

@@ -289,3 +289,32 @@ def test_ctrl_c(tmp_path: Path) -> None:
         r"tinyaccel: fit: interrupted in epoch \d+; \d+ finished epochs are in out\n", err
     ), err
     assert (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_devices_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    """With --measure each device that is here has its speeds, in units, and the others none."""
+    assert main(["devices", "--measure"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert re.split(r" {2,}", lines[0].strip())[:6] == [
+        "device", "here", "memory", "products", "bandwidth", "one op"
+    ]  # fmt: skip
+    speeds = r"[\d,.e+]+ GFLOP/s +[\d,.e+]+ GB/s +[\d,]+ us"
+    for line in lines[1:-1]:
+        assert bool(re.search(speeds, line)) == (line.split()[1] == "yes")
+    cpu = next(line for line in lines if line.startswith("cpu"))
+    assert re.search(r"cpu +yes +\d+ GiB", cpu)
+
+
+@pytest.mark.parametrize("device", ["cpu", "xla:cpu"])
+def test_what_is_measured_has_been_done(device: str) -> None:
+    """The clock stops when a result is there: nothing here moves a terabyte in a second."""
+    from tinyaccel.cli.measure import measure
+
+    try:
+        ta.get_device(device)
+    except ta.errors.TinyaccelError as error:
+        pytest.skip(str(error))
+    speed = measure(device)
+    assert 1e7 < speed.products < 1e14
+    assert 1e7 < speed.bandwidth < 1e13
+    assert 1e-7 < speed.start < 1

@@ -74,7 +74,7 @@ def test_fuzz(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_fuzz_finds_a_bug(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A wrong backend is found by random programs too, with the exit status 1 and its source."""
-    register_backend(wrong, lambda: Planted(MUTANTS['compiled products of fewer bits']))
+    register_backend(wrong, lambda: Planted(MUTANTS["compiled products of fewer bits"]))
     status = main(["verify", "--fuzz", "--backends", wrong, "--minutes", "0.05", "--seed", "0"])
     assert status == 1
     assert "import tinyaccel as ta" in capsys.readouterr().out

@@ -125,6 +125,11 @@ def _nearly_constant(seen: Seen) -> Any:
     return lowest == largest if x.size else False
 
 
+def _no_freedom(seen: Seen) -> Any:
+    (x,), attrs = seen.arrays, seen.case.attrs
+    return np.ones(x.shape).sum(axis=attrs["axis"], keepdims=True) <= attrs["correction"]
+
+
 def _all_lowest(seen: Seen) -> Any:
     (x,), axis = seen.arrays, seen.case.attrs["axis"]
     return np.isneginf(x).all(axis=axis, keepdims=True)
@@ -135,6 +140,7 @@ def _to(digits: float) -> Where:
     return lambda seen: np.isclose(seen.ours, seen.theirs, rtol=digits, atol=0)
 
 
+_FREEDOM = "the variance is inf for n <= correction: PyTorch divides its slope by n - correction"
 _SIGN_OF_NAN = "PyTorch's sign(NaN) is 0; ours is NaN"
 _PASSES = "PyTorch passes the gradient of a NaN on, as it is; ours is that of a comparison: 0"
 _LARGEST = "0 / 0 elements equal a NaN: PyTorch gives that; ours gives 0 to each"
@@ -225,6 +231,8 @@ DIFFERENCES: dict[tuple[str, str], Difference] = {
         "call", "PyTorch refuses a norm of nothing with an order below 0; ours is inf",
         lambda seen: seen.arrays[0].size == 0 and seen.case.attrs["ord"] < 0,
     ),
+    ("var", "no freedom"): Difference("gradient", _FREEDOM, _no_freedom),
+    ("std", "no freedom"): Difference("gradient", _FREEDOM, _no_freedom),
     ("var", "infinity"): Difference("gradient", _BETWEEN, _group(_infinite)),
     ("logsumexp", "all -inf"): Difference(
         "gradient", "PyTorch's is exp(-inf + inf); ours is 0 for each", _all_lowest
@@ -232,6 +240,10 @@ DIFFERENCES: dict[tuple[str, str], Difference] = {
     ("std", "constants"): Difference(
         "gradient", "at 0 PyTorch's is 0, and so is ours; but ours comes from the mean, and the "
         "mean of 0.1, 0.1, ... may be off by a last digit", _nearly_constant,
+    ),
+    ("cumsum", "digits"): Difference(
+        "value", "PyTorch adds one after the other, with errors that grow with n; ours in log2(n) "
+        "steps", _to(1e-12),
     ),
     ("cumprod", "infinity"): Difference("gradient", _BETWEEN, _anywhere(_infinite)),
     # Indexing
@@ -286,8 +298,11 @@ DIFFERENCES: dict[tuple[str, str], Difference] = {
 }  # fmt: skip
 
 _ONE_SIDE = {"kernel": (1, 2), "stride": (1, 2), "padding": ((0, 0), (1, 0)), "dilation": (1, 1)}
-# Calls at which a difference shows that the kit's layouts and their values leave out.
+# Calls that the kit's layouts and values leave out: where a difference shows, where a bug was.
 MORE: dict[str, list[tuple[tuple[Array, ...], dict[str, Any]]]] = {
+    "cumsum": [((np.full(1023, 0.1),), {"axis": 0, "include_initial": False})],
+    "var": [((np.array([1.0, 2.0]),), {"axis": 0, "keepdims": False, "correction": 3})],
+    "std": [((np.array([1.0, 2.0]),), {"axis": 0, "keepdims": False, "correction": 3})],
     "norm": [((np.zeros((2, 0)),), {"ord": -1.5, "axis": 1, "keepdims": False})],
     "max_pool1d": [
         ((np.full((1, 1, 2), np.nan),), {"kernel": 2}),

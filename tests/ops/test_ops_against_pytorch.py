@@ -16,18 +16,18 @@ from pytorch_windows import F, Theirs, torch
 import tinyaccel as ta
 from tinyaccel import budgets
 from tinyaccel.op import OPS, Op
-from tinyaccel.testing.arrange import placed
+from tinyaccel.testing.arrange import ARRANGEMENTS, placed
 from tinyaccel.testing.derivatives import Function, op_function, pulled, trace
-from tinyaccel.testing.drawn import takes_any_shape
-from tinyaccel.testing.layouts import layouts
-from tinyaccel.testing.strategies import Case, accepted, cases, fills, keeps_bits, make_case
+from tinyaccel.testing.drawn import drawn_layouts, takes_any_shape
+from tinyaccel.testing.layouts import Layout, layouts
+from tinyaccel.testing.strategies import Case, accepted, fills, keeps_bits, make_case
 
 Array = np.ndarray[Any, Any]
 
 CPU = ta.get_device("cpu")
 NAMES = [op.name for op in OPS.values() if op.kind != "custom"]
 MOST = 600  # elements of a listed layout, all inputs together; more shows no more
-DRAWN = 6  # examples of shapes drawn freely, for each op
+DRAWN = 10  # calls of an op with shapes drawn freely
 EPS = 2.0**-52
 
 
@@ -55,25 +55,36 @@ def listed_cases(op: Op) -> Iterator[Case]:
         yield Case(op.name, arrays, attrs, "special")
 
 
-def drawn_cases(op: Op, examples: int) -> list[Case]:
-    """Shapes, attributes, values and arrangements drawn from the op's strategy."""
-    found: list[Case] = []
-    known = accepted(op)
-    main = [d for d in (ta.float64, ta.float32, ta.int32) if d in known] or known[:1]
-    for dtype in main[:2]:
+def drawn_cases(op: Op, count: int) -> list[Case]:
+    """Shapes and attributes that no list has, drawn by the op's strategy; listed ones for others.
 
-        @hypothesis.seed(5)
-        @hypothesis.settings(
-            max_examples=examples, database=None, deadline=None,
-            suppress_health_check=list(hypothesis.HealthCheck),
-            phases=[hypothesis.Phase.generate],
-        )  # fmt: skip
-        @hypothesis.given(cases(op, dtype))
-        def collect(case: Case) -> None:
-            found.append(case)
+    Every second one in float64, the rest in the other dtypes by turns; the ways of filling in and
+    of lying in memory by turns, too.
+    """
+    known = {str(at) for at in layouts(op)}
+    found: dict[str, Layout] = {}
 
-        collect()
-    return found
+    @hypothesis.seed(5)
+    @hypothesis.settings(
+        max_examples=6 * count, database=None, deadline=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+        phases=[hypothesis.Phase.generate],
+    )  # fmt: skip
+    @hypothesis.given(drawn_layouts(op))
+    def collect(at: Layout) -> None:
+        if str(at) not in known:
+            found[str(at)] = at
+
+    collect()
+    chosen = list(found.values())[-count:] or list(layouts(op))  # the first ones are the simplest
+    dtypes = accepted(op)
+    result = []
+    for i, at in enumerate(chosen):
+        dtype = ta.float64 if ta.float64 in dtypes and i % 2 else dtypes[i % len(dtypes)]
+        ways = fills(op, dtype)
+        lie = ARRANGEMENTS[i % len(ARRANGEMENTS) :]
+        result.append(make_case(op, dtype, at, ways[i // 2 % len(ways)], 100 + i, lie))
+    return result
 
 
 def function(case: Case) -> Function:
@@ -300,7 +311,9 @@ WRONG: dict[str, tuple[str, Theirs, str]] = {
     "label": ("cross_entropy", lambda x, t, **at: F.cross_entropy(x, 0 * t.long()), "differ"),
     "shape": ("expand_dims", lambda x, axis: x, "PyTorch"),
     "refusal": ("take", lambda x, i, axis: x.index_select(axis, i), "PyTorch raised"),
-    "difference gone": ("sign", lambda x: torch.where(x.isnan(), x.detach(), torch.sign(x)), "any more"),
+    "difference gone": (
+        "sign", lambda x: torch.where(x.isnan(), x.detach(), torch.sign(x)), "any more",
+    ),
 }  # fmt: skip
 
 

@@ -180,6 +180,15 @@ def verify(
 
 
 @app.command()
-def devices(debug: Debug = False) -> None:
-    """List all known devices: which are here, and how to get those that aren't."""
-    print_devices()
+def devices(
+    measure: Annotated[
+        bool,
+        typer.Option("--measure", help="Measure memory, arithmetic, bandwidth and time of an op."),
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """List all known devices: which are here, and how to get those that aren't.
+
+    With --measure, how fast each of them is: to choose one.
+    """
+    print_devices(measure)

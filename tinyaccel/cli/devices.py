@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tinyaccel.backend import backend_names, get_device, load_backend
+from tinyaccel.cli.measure import measure, row
 from tinyaccel.data.extras import optional
 from tinyaccel.errors import TinyaccelError
 
@@ -34,19 +35,30 @@ def _find(name: str) -> Finding:
     return Finding(name, True, ", ".join(present))
 
 
-def print_devices() -> None:
-    """Print the table on stdout; where that is no terminal, a line for each device."""
+def print_devices(measured: bool = False) -> None:
+    """Print the table on stdout; where that is no terminal, a line for each device.
+
+    measured  whether to measure each device that is here, too
+    """
     console = optional("rich.console", "tinyaccel devices").Console()
     if not console.is_terminal:
         console.width = 1000  # a text is never broken, so that it can be searched
     table = optional("rich.table", "tinyaccel devices").Table(box=None, pad_edge=False)
     escape = optional("rich.markup", "tinyaccel devices").escape
-    for heading in ("device", "here", "what it is, or what it needs"):
-        table.add_column(heading, no_wrap=heading in ("device", "here"))
+    speeds = ("memory", "products", "bandwidth", "one op") if measured else ()
+    for heading in ("device", "here", *speeds, "what it is, or what it needs"):
+        right = "right" if heading in speeds else "left"
+        table.add_column(heading, no_wrap=heading[0] != "w", justify=right)
     for found in survey():
-        table.add_row(found.name, "yes" if found.here else "no", escape(found.text))
+        cells = (_measured(found) if found.here else [""] * len(speeds)) if measured else []
+        table.add_row(found.name, "yes" if found.here else "no", *cells, escape(found.text))
     console.print(table)
     console.print(escape(_auto()), highlight=False)
+
+
+def _measured(found: Finding) -> list[str]:
+    """How fast a device is; of several, the first."""
+    return row(measure(found.text.split(", ")[0]))
 
 
 def _auto() -> str:

@@ -171,6 +171,12 @@ def _count(x: Tensor, axis: shapes.Axes) -> float:
     return float(length(x.spec, axis=_axes(x, axis)))
 
 
+def _free(x: Tensor, axis: shapes.Axes, correction: int) -> float:
+    """The degrees of freedom of a variance: n - correction, and none below 0, as in NumPy."""
+    left = _count(x, axis) - correction
+    return left if left > 0 else 0.0
+
+
 @composite(prepare=_prepare("mean"))
 def mean(x: Tensor, /, axis: shapes.Axes = None, *, keepdims: bool = False) -> Tensor:
     """sum(x) / n along `axis` (None: all axes); NaN where there is nothing."""
@@ -182,11 +188,14 @@ def mean(x: Tensor, /, axis: shapes.Axes = None, *, keepdims: bool = False) -> T
 def var(
     x: Tensor, /, axis: shapes.Axes = None, *, correction: int = 0, keepdims: bool = False
 ) -> Tensor:
-    """sum((x - mean)**2) / (n - correction) along `axis` (None: all axes)."""
+    """sum((x - mean)**2) / (n - correction) along `axis` (None: all axes).
+
+    Where n is at most `correction` there is nothing to divide by: inf, or NaN of equal numbers.
+    """
     wide = widened(x)
     centred = wide - mean(wide, axis=axis, keepdims=True)
     squares = sum(centred * centred, axis, keepdims=keepdims)
-    return (squares / (_count(x, axis) - correction)).astype(x.dtype)
+    return (squares / _free(x, axis, correction)).astype(x.dtype)
 
 
 def _std_vjp(
@@ -195,7 +204,7 @@ def _std_vjp(
     """(x - mean) / ((n - correction) std)"""
     wide = widened(x)
     centred = wide - mean(wide, axis=axis, keepdims=True)
-    size = _or_one(_spread(y, x, axis)) * (_count(x, axis) - correction)
+    size = _or_one(_spread(y, x, axis)) * _free(x, axis, correction)
     return (_spread(g, x, axis) * (centred / size)).astype(x.dtype)
 
 

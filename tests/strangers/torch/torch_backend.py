@@ -8,14 +8,6 @@ from array_api_compat import torch as xp
 from tinyaccel import Backend, array_api
 
 
-def slice_(x, *, starts, stops, steps):
-    """PyTorch has no negative steps."""
-    for axis, (start, stop, step) in enumerate(zip(starts, stops, steps, strict=True)):
-        index = torch.arange(*slice(start, stop, step).indices(x.shape[axis]))
-        x = torch.index_select(x, axis, index)
-    return x
-
-
 def matmul(a, b, *, precision):
     """In float64: PyTorch adds up the products of a row term by term, and the error grows so."""
     if not a.dtype.is_floating_point:
@@ -31,7 +23,7 @@ def random_bits(state, *, shape):
 
 class TorchBackend(Backend):
     name, xp = "torch", xp
-    kernels = {"erf": torch.erf, "slice": slice_, "matmul": matmul, "random_bits": random_bits}
+    kernels = {"erf": torch.erf, "matmul": matmul, "random_bits": random_bits}
 
     def devices(self):
         return ["torch"]

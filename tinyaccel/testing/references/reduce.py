@@ -126,7 +126,7 @@ def _variance(row: Sequence[Number], correction: int) -> Number:
     import mpmath
 
     middle = _mean_of(row)
-    free = len(row) - correction
+    free = builtins.max(len(row) - correction, 0)
     spread = mpmath.fsum((v - middle) ** 2 for v in row)
     return spread / free if free else (math.nan if spread == 0 else math.inf)
 

@@ -14,7 +14,7 @@ from tinyaccel.testing import Report, Result
 from tinyaccel.testing.conventions import CONVENTIONS
 from tinyaccel.testing.mutants import MUTANTS
 from tinyaccel.testing.page import page
-from tinyaccel.testing.summary import cells, conventions_table, to_json, to_junit
+from tinyaccel.testing.summary import cells, conventions_table, to_json, to_junit, to_markdown
 
 
 def _result(op: str, worst: float = 0.5, failure: str | None = None, **more: object) -> Result:
@@ -67,6 +67,18 @@ def test_junit() -> None:
     (known,) = suite.findall("testcase/skipped")
     assert known.get("message") == "known: the library's own"
     assert suite[-1].get("classname") == "cpu.state.jit: keeps three losses"
+
+
+def test_markdown() -> None:
+    """A line for each op: its budget, and on each device its kernel and the worst by order."""
+    lines = to_markdown(REPORT).splitlines()
+    assert lines[0] == "| op | kind | budget | kernel on cpu | worst on cpu |"
+    assert lines[2] == (
+        "| `exp` | unary | 4 eps (\\|y\\| + sum \\|dy/dx x\\|) | own | 0.50 0.75 - |"
+    )
+    assert lines[3].endswith("| own | inf - - **FAILED** |")
+    assert lines[4].endswith("| own | 2.00 - - known |")
+    assert len(lines) == 5
 
 
 class _Cells(HTMLParser):

@@ -157,6 +157,9 @@ def verify(
     junit: Annotated[
         Path | None, typer.Option(help="Write JUnit's XML here.", show_default=False)
     ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write a table in Markdown here.", show_default=False)
+    ] = None,
     fuzz: Annotated[
         bool, typer.Option("--fuzz", help="Random programs on all backends, instead of single ops.")
     ] = False,
@@ -173,7 +176,7 @@ def verify(
     else:
         status = verifying.verify(
             named, verifying.ops_named(ops), examples=examples, seed=seed,
-            files=verifying.Files(html, json, junit),
+            files=verifying.Files(html, json, junit, markdown),
         )  # fmt: skip
     if status:
         raise typer.Exit(status)

@@ -26,10 +26,11 @@ class Files:
     html: Path | None = None
     json: Path | None = None
     junit: Path | None = None
+    markdown: Path | None = None
 
     def check(self) -> None:
         """Before the work is done: `ArgumentError` for a file in a folder that isn't there."""
-        for path in (self.html, self.json, self.junit):
+        for path in (self.html, self.json, self.junit, self.markdown):
             if path is not None and not path.parent.is_dir():
                 raise ArgumentError(f"verify: {path}: there is no folder {path.parent}; make it")
 
@@ -60,7 +61,7 @@ def verify(
     files.check()
     from tinyaccel.testing.check import Report, check_backend
     from tinyaccel.testing.page import page
-    from tinyaccel.testing.summary import conventions_table, to_json, to_junit
+    from tinyaccel.testing.summary import conventions_table, to_json, to_junit, to_markdown
 
     console = _console()
     whole = Report()
@@ -82,6 +83,8 @@ def verify(
         files.json.write_text(to_json(whole), encoding="utf-8")
     if files.junit is not None:
         files.junit.write_text(to_junit(whole), encoding="utf-8")
+    if files.markdown is not None:
+        files.markdown.write_text(to_markdown(whole), encoding="utf-8")
     for failure in whole.failures:
         console.print(f"FAILED {failure}", markup=False, highlight=False, soft_wrap=True)
     return 0 if whole.ok else FAILED

@@ -14,6 +14,7 @@ import numpy as np
 from tinyaccel.backend import get_device
 from tinyaccel.dtypes import DType
 from tinyaccel.errors import TinyaccelError
+from tinyaccel.op import OPS, Op
 from tinyaccel.testing.check import Report, Result
 from tinyaccel.testing.conventions import CONVENTIONS, Convention
 
@@ -123,6 +124,42 @@ def _observed(convention: Convention, device: str) -> tuple[str, bool]:
 
 
 # For programs
+
+
+def budget_of(op: Op) -> str:
+    """An op's budget in words."""
+    units = op.budget.units
+    return {
+        "exact": "exact",
+        "elementwise": f"{units:g} eps (\\|y\\| + sum \\|dy/dx x\\|)",
+        "accumulate": f"{units:g} sqrt(k) eps sum \\|terms\\|",
+        "steps": "its steps",
+    }[op.budget.kind]
+
+
+def to_markdown(report: Report) -> str:
+    """The report's ops as a table, a line each: the worst errors, in budgets, of orders 0, 1, 2."""
+    devices = list(dict.fromkeys(r.device for r in report.results))
+    head = ["op", "kind", "budget"]
+    for device in devices:
+        head += [f"kernel on {device}", f"worst on {device}"]
+    rows = [head, ["---"] * len(head)]
+    for name in dict.fromkeys(r.op for r in report.results if r.kind == "op"):
+        row = [f"`{name}`", OPS[name].kind, budget_of(OPS[name])]
+        for device in devices:
+            own = [r for r in report.results if (r.op, r.device, r.kind) == (name, device, "op")]
+            row += [own[0].kernel, _worst_by_order(own)] if own else ["", ""]
+        rows.append(row)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in rows) + "\n"
+
+
+def _worst_by_order(results: Sequence[Result]) -> str:
+    parts = []
+    for order in (0, 1, 2):
+        worst = [r.worst for r in results if r.order == order]
+        parts.append(f"{max(worst):.2f}" if worst else "-")
+    verdict = _verdict(results)
+    return " ".join(parts) + {"failed": " **FAILED**", "known": " known", "ok": ""}[verdict]
 
 
 def to_json(report: Report) -> str:

@@ -56,5 +56,10 @@ CONVENTIONS: Sequence[Convention] = (
     c("logsumexp's gradient of all -inf is 0", "logsumexp", [-INF, -INF], by=0, axis=0, to=[0, 0]),
     c("var divides by n", "var", [1.0, 3.0], axis=0, to=1),
     c("int8 is summed in 32 bits", "sum", np.array([100, 100], np.int8), axis=0, to=200),
+    c("no degrees of freedom left is inf", "var", [1.0, 2.0], axis=0, correction=3, to=INF),
+    c("no degrees of freedom, no spread: NaN", "var", [2.0, 2.0], axis=0, correction=2, to=NAN),
+    c("logsumexp's gradient beside inf", "logsumexp", [1.0, INF], by=0, axis=0, to=[0, NAN]),
+    c("norm'(x) is 0 where a negative ord meets a zero", "norm", [0.0, 3.0], by=0, axis=0,
+      ord=-1.5, to=[0, 0]),
 )
 # fmt: on

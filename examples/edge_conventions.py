@@ -18,6 +18,21 @@ import tinyaccel as ta
 from tinyaccel.testing import CONVENTIONS
 
 NAN, INF = float("nan"), float("inf")
+ASKED = [
+    "relu",
+    "abs",
+    "max",
+    "max_pool2d",
+    "argmax",
+    "where",
+    "pow",
+    "div",
+    "add",
+    "remainder",
+    "shift_left",
+    "astype",
+    "sum",
+]
 
 
 def show(question: str, got: ta.Tensor, expected: object) -> None:
@@ -102,8 +117,10 @@ def main() -> None:
         for part in (kinks, ties, not_a_number, powers, integers, nothing):
             part()
         device = ta.get_device(args.device)
-        kept = [c.verify(device) is None for c in CONVENTIONS]
-        print(f"The whole table on {device}: {sum(kept)} of {len(kept)} conventions are kept")
+        asked = [c for c in CONVENTIONS if c.op in ASKED]
+        kept = [c.verify(device) is None for c in asked]
+        print(f"The table's rows of these ops on {device}: {sum(kept)} of {len(kept)} are kept")
+        print(f"`tinyaccel verify` asks all {len(CONVENTIONS)} of every device.")
         assert all(kept)
 
 

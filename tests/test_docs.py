@@ -144,3 +144,17 @@ def test_names_on_the_page_exist(page: str) -> None:
     assert len(keys) == 5
     assert keys[3] in [c.says for c in CONVENTIONS]
     assert keys[4] in [c.name for c in CHECKS]
+
+
+def test_readme_counts() -> None:
+    """The numbers of ops and of planted bugs that the README names are those that there are."""
+    from tinyaccel.op import OPS
+    from tinyaccel.testing.mutants import MUTANTS
+
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    ops = [op for op in OPS.values() if op.kind != "custom"]
+    assert f"each of the {len(ops)} ops" in readme
+    assert f"{len(MUTANTS)} planted bugs" in readme
+    changes = (DOCS.parent / "CHANGELOG.md").read_text(encoding="utf-8")
+    primitives = sum(op.is_primitive for op in ops)
+    assert f"{len(ops)} ops, {primitives} of them primitives" in changes

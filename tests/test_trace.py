@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import tinyaccel as ta
-from tinyaccel import trace as trace_module
 from tinyaccel.contexts import setting
 from tinyaccel.errors import TraceError
 from tinyaccel.trace import TRACE, Trace, Var, guard, refuse, user_line
@@ -97,11 +97,11 @@ def test_user_line_is_the_callers() -> None:
 
 def test_user_line_of_a_file_with_a_similar_name() -> None:
     """A user's file beside the package whose name starts like ours is the user's, not ours."""
-    package = Path(ta.__file__).parent
+    package, module = Path(ta.__file__).parent, importlib.import_module("tinyaccel.trace")
     space: dict[str, str] = {}
     for path, ours in ((package.with_name("tinyaccel_tricks.py"), False), (package / "x.py", True)):
         code = compile("line = trace.user_line()", str(path), "exec")
-        exec(code, {"trace": trace_module}, space)  # noqa: S102  # as if it stood in that file
+        exec(code, {"trace": module}, space)  # noqa: S102  # as if it stood in that file
         assert space["line"].startswith(f"{path.name}:1:") != ours
 
 

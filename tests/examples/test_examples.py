@@ -124,7 +124,7 @@ LESSONS = {
             "max-pool of four equal pixels: its gradient          1 0 0 0",
             "0**0, 0**-1, 0**2                                    1 inf 0",
             "127 + 1 in int8                                      -128",
-            "conventions are kept",
+            " are kept\n",
         )
     ),
     "training_step_time.py": Lesson(

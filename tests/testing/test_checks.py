@@ -169,6 +169,13 @@ def _backwards(self: NumpyBackend, array: Array) -> Array:
 
 KEEPS = ("jit: keeps three losses", "jit: keeps a detached parameter", "jit: keeps a gradient")
 
+
+def _short_counter(state: Array, *, shape: tuple[int, ...]) -> Array:
+    """After 2**17 words, the same ones again."""
+    words = KERNELS["random_bits"](state, shape=(min(int(np.prod(shape)), 2**17),))
+    return np.resize(words, shape)
+
+
 BUGS = (
     Bug("upload shares the host's memory",
         {"upload": lambda self, array, device: np.asarray(array)},
@@ -188,6 +195,8 @@ BUGS = (
          "random: a draw moves the state on by one",
          "jit: random state moves on as in eager",
          "jit: dropout is unbiased, and another one in each call")),
+    Bug("the counter has 16 bits", _kernels(random_bits=_short_counter),
+        ("random: a long stream doesn't begin again",)),
     Bug("uint32 doesn't add up", _kernels(add=_never_moves),
         ("random: a draw moves the state on by one",)),
     Bug("a shift that keeps the sign of uint32", _kernels(shift_right=_signed(np.right_shift)),

@@ -204,6 +204,8 @@ def window2d(
     """Number of places a window has: floor((n + p - d*(k-1) - 1) / s) + 1 along each axis."""
     result = []
     for n, k, s, p, d in zip(spatial, kernel, stride, padding, dilation, strict=True):
+        if k < 1:
+            raise ShapeError(f"{op}: a window of {kernel} is empty; expected at least 1 each way")
         room = n + sum(p) - d * (k - 1) - 1
         if room < 0:
             raise ShapeError(

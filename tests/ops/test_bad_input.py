@@ -188,6 +188,21 @@ CASES: dict[str, tuple[Callable[[], object], type[TinyaccelError], str]] = {
         ShapeError,
         "conv2d: 3 output channels don't divide into groups=2; change out_channels or groups",
     ),
+    "conv2d empty window": (
+        lambda: ta.conv2d(f(*IMAGE), f(1, 1, 0, 3)),
+        ShapeError,
+        "conv2d: a window of (0, 3) is empty; expected at least 1 each way",
+    ),
+    "conv2d_weight_grad axes": (
+        lambda: apply("conv2d_weight_grad", f(3, 3), f(*IMAGE), kernel=(3, 3), **AT),
+        ShapeError,
+        "conv2d_weight_grad: gradient (3, 3) and input (1, 1, 5, 5); expected four axes each",
+    ),
+    "conv2d_input_grad axes": (
+        lambda: apply("conv2d_input_grad", f(*IMAGE), f(3, 3), size=(5, 5), **AT),
+        ShapeError,
+        "conv2d_input_grad: gradient (1, 1, 5, 5) and weight (3, 3); expected four axes each",
+    ),
     "conv2d no groups": (
         lambda: ta.conv2d(f(*IMAGE), f(*FILTER), groups=0),
         ShapeError,

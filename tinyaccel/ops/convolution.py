@@ -62,9 +62,17 @@ def _infer_conv(x: Spec, weight: Spec, *, precision: str, **at: Any) -> Spec:
     return Spec(shapes.conv2d(x.shape, weight.shape, **at), x.dtype)
 
 
+def _check_four(name: str, g: Spec, other: Spec, what: str) -> None:
+    if len(g.shape) != 4 or len(other.shape) != 4:
+        raise ShapeError(
+            f"{name}: gradient {g.shape} and {what} {other.shape}; expected four axes each"
+        )
+
+
 def _infer_input_grad(
     g: Spec, weight: Spec, *, size: tuple[int, int], precision: str, **at: Any
 ) -> Spec:
+    _check_four("conv2d_input_grad", g, weight, "weight")
     x = (g.shape[0], weight.shape[1] * at["groups"], *size)
     if shapes.conv2d(x, weight.shape, **at, op="conv2d_input_grad") != g.shape:
         raise ShapeError(f"conv2d_input_grad: gradient {g.shape} is of no convolution of {x}")
@@ -74,7 +82,8 @@ def _infer_input_grad(
 def _infer_weight_grad(
     g: Spec, x: Spec, *, kernel: tuple[int, int], precision: str, **at: Any
 ) -> Spec:
-    w = (g.shape[1], x.shape[1] // at["groups"], *kernel)
+    _check_four("conv2d_weight_grad", g, x, "input")
+    w = (g.shape[1], x.shape[1] // max(at["groups"], 1), *kernel)
     if shapes.conv2d(x.shape, w, **at, op="conv2d_weight_grad") != g.shape:
         raise ShapeError(f"conv2d_weight_grad: gradient {g.shape} is of no convolution with {w}")
     return Spec(w, g.dtype)

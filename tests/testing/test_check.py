@@ -406,3 +406,11 @@ def test_pulled_is_the_vjp() -> None:
     assert f.outputs == (specs[0],)
     (g,) = f.run(ta.zeros(3), ta.tensor([2, 2]), ta.tensor([1.0, 10.0]))
     assert g.tolist() == [0, 0, 11]
+
+
+def test_compiled_code_is_let_go(third: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over many ops, a backend is told to forget what it has compiled for them."""
+    forgotten: list[str] = []
+    monkeypatch.setattr(_Third, "forget", lambda self: forgotten.append(self.name))
+    check_backend(third, ["floor"] * 33, examples=1, orders=(0,), jitted=[False])
+    assert forgotten == ["third", "third"]

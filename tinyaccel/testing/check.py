@@ -162,8 +162,10 @@ def check_backend(
     report = Report()
     names = [op.name for op in OPS.values() if op.kind != "custom"] if ops is None else list(ops)
     tell = progress if progress is not None else _silently
-    for name in names:
+    for number, name in enumerate(names, start=1):
         tell(name)
+        if number % _MANY == 0:
+            where.backend.forget()
         for order in orders:
             for jit_it in jitted:
                 part = check_op(
@@ -181,6 +183,9 @@ def check_backend(
     if dtypes is None and {*orders} >= {0, 1, 2} and len({*jitted}) == 2:
         report.results += no_longer(report, where)
     return report
+
+
+_MANY = 16  # ops, after which what was compiled for them is let go of: it comes to gigabytes
 
 
 def _silently(name: str) -> None:

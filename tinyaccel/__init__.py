@@ -67,6 +67,7 @@ from tinyaccel.ops.arrange import (
     unstack,
 )
 from tinyaccel.ops.attention import scaled_dot_product_attention
+from tinyaccel.ops.classification import cross_entropy, nll, soft_cross_entropy
 from tinyaccel.ops.convolution import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from tinyaccel.ops.creation import (
     arange,
@@ -142,14 +143,11 @@ from tinyaccel.ops.logic import (
 from tinyaccel.ops.loss import (
     bce,
     bce_with_logits,
-    cross_entropy,
     huber,
     kl_div,
     l1,
     mse,
-    nll,
     smooth_l1,
-    soft_cross_entropy,
 )
 from tinyaccel.ops.movement import (
     broadcast_to,

@@ -6,7 +6,7 @@ import inspect
 from typing import ClassVar, Literal, cast
 
 from tinyaccel.nn.module import Module
-from tinyaccel.ops import loss
+from tinyaccel.ops import classification, loss
 from tinyaccel.ops.loss import Reduction, check_reduction
 from tinyaccel.tensor import Tensor
 
@@ -71,7 +71,7 @@ class CrossEntropyLoss(_Loss):
         )
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        return loss.cross_entropy(
+        return classification.cross_entropy(
             logits, target, self.weight, ignore_index=self.ignore_index,
             label_smoothing=self.label_smoothing, reduction=self.reduction,
         )  # fmt: skip
@@ -97,7 +97,7 @@ class NLLLoss(_Loss):
         super().__init__(reduction, weight=weight, ignore_index=ignore_index)
 
     def forward(self, log_probabilities: Tensor, labels: Tensor) -> Tensor:
-        return loss.nll(
+        return classification.nll(
             log_probabilities, labels, self.weight, ignore_index=self.ignore_index,
             reduction=self.reduction,
         )  # fmt: skip

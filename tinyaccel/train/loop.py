@@ -20,7 +20,7 @@ from tinyaccel.data.loader import DataLoader
 from tinyaccel.errors import ArgumentError, ShapeError, TrainError
 from tinyaccel.jit import jit as compile_function
 from tinyaccel.nn.module import Module
-from tinyaccel.ops.loss import cross_entropy
+from tinyaccel.ops.classification import cross_entropy
 from tinyaccel.ops.random import default_generator
 from tinyaccel.optim import Adam
 from tinyaccel.tape import no_grad

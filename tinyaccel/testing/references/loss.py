@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tinyaccel.testing.references.numbers import DIGITS, Array, Index, Number, filled, numbers
+from tinyaccel.testing.references.numbers import DIGITS, Array, Number, filled, numbers
 
 
-def _reduced(values: Array, reduction: str, like: Array, count: Number = None) -> Array:
+def reduced(values: Array, reduction: str, like: Array, count: Number = None) -> Array:
     """The values, their sum, or their sum divided by `count`, by default how many they are."""
     import mpmath
 
@@ -33,7 +33,7 @@ def _each(
         values = np.empty(arrays[0].shape, dtype=object)
         for i in np.ndindex(*values.shape):
             values[i] = function(*(mpmath.mpf(a[i]) for a in given))
-        return _reduced(values, reduction, arrays[0], count)
+        return reduced(values, reduction, arrays[0], count)
 
 
 def mse(prediction: Array, target: Array, *, reduction: str = "mean") -> Array:
@@ -101,115 +101,3 @@ def kl_div(prediction: Array, target: Array, *, log_target: bool, reduction: str
 
     rows = len(target) if reduction == "batchmean" and target.ndim else None
     return _each(function, reduction, prediction, target, count=rows)
-
-
-# Of classes
-
-
-def _rows(x: Array) -> Array:
-    """(N, C, ...) with the classes last."""
-    return np.moveaxis(numbers(x), 1, -1)
-
-
-def _log_softmax(row: Array) -> list[Number]:
-    import mpmath
-
-    total = mpmath.log(mpmath.fsum(mpmath.exp(v) for v in row))
-    return [v - total for v in row]
-
-
-def _by_label(
-    loss: Callable[[Index, int], Number],
-    labels: Array,
-    weight: Array | None,
-    ignore_index: int | None,
-    reduction: str,
-    like: Array,
-) -> Array:
-    """loss(position, label) for each position that counts, divided by the weights of the labels."""
-    import mpmath
-
-    values = np.full(labels.shape, mpmath.mpf(0), dtype=object)
-    total = mpmath.mpf(0)
-    for i in np.ndindex(*labels.shape):
-        label = int(labels[i])
-        if label != ignore_index:
-            values[i] = loss(i, label)
-            total += 1 if weight is None else float(weight[label])
-    return _reduced(values, reduction, like, total)
-
-
-def _of_class(weight: Array | None, c: int) -> float:
-    return 1.0 if weight is None else float(weight[c])
-
-
-def nll(
-    log_probabilities: Array,
-    labels: Array,
-    weight: Array | None = None,
-    *,
-    ignore_index: int | None,
-    reduction: str,
-) -> Array:
-    import mpmath
-
-    rows = _rows(log_probabilities)
-    with mpmath.workdps(DIGITS):
-        return _by_label(
-            lambda i, c: -mpmath.mpf(rows[i][c]) * _of_class(weight, c),
-            labels, weight, ignore_index, reduction, log_probabilities,
-        )  # fmt: skip
-
-
-def _smoothed(probability: Number, smoothing: float, classes: int) -> Number:
-    return probability * (1 - smoothing) + smoothing / classes
-
-
-def cross_entropy(
-    logits: Array,
-    target: Array,
-    weight: Array | None = None,
-    *,
-    label_smoothing: float = 0.0,
-    ignore_index: int | None = None,
-    reduction: str = "mean",
-) -> Array:
-    import mpmath
-
-    rows, classes = _rows(logits), logits.shape[1]
-
-    def loss(position: Index, label: int) -> Number:
-        logs = _log_softmax(rows[position])
-        return -mpmath.fsum(
-            _smoothed(mpmath.mpf(int(c == label)), label_smoothing, classes)
-            * _of_class(weight, c)
-            * logs[c]
-            for c in range(classes)
-        )
-
-    with mpmath.workdps(DIGITS):
-        return _by_label(loss, target, weight, ignore_index, reduction, logits)
-
-
-def soft_cross_entropy(
-    logits: Array,
-    target: Array,
-    weight: Array | None = None,
-    *,
-    label_smoothing: float,
-    reduction: str,
-) -> Array:
-    import mpmath
-
-    rows, targets, classes = _rows(logits), _rows(target), logits.shape[1]
-    with mpmath.workdps(DIGITS):
-        values = np.empty(rows.shape[:-1], dtype=object)
-        for i in np.ndindex(*values.shape):
-            logs = _log_softmax(rows[i])
-            values[i] = -mpmath.fsum(
-                _smoothed(mpmath.mpf(targets[i][c]), label_smoothing, classes)
-                * _of_class(weight, c)
-                * logs[c]
-                for c in range(classes)
-            )
-        return _reduced(values, reduction, logits)

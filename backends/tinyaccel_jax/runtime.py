@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from jax.sharding import SingleDeviceSharding
 
-from tinyaccel.graph import Graph
+from tinyaccel.graph import Graph, Instr
 from tinyaccel.op import Kernel, Spec
 
 
@@ -95,6 +95,42 @@ def _struct(spec: Spec) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(spec.shape, spec.dtype.numpy)  # type: ignore[no-untyped-call]
 
 
+def _compared(graph: Graph) -> set[int]:
+    """The floats that are asked to be equal to others, as in the gradient of a maximum.
+
+    XLA may compute a value once for each of its uses, and round it otherwise in each (fused
+    multiplications and additions): then it isn't equal to its own maximum. These must be computed
+    once, and kept.
+    """
+    pairs = [instr.inputs for instr in graph.instrs if instr.op == "equal"]
+    return {v for a, b in pairs if a != b for v in (a, b) if graph.specs[v].dtype.is_float}
+
+
+def _once(kernel: Kernel, platform: str, nothing: jax.Array) -> Kernel:
+    """`kernel`, whose result is computed once, whatever becomes of it.
+
+    On CPUs XLA takes its own barriers away before it fuses. So the result goes through a loop of as
+    many turns as `nothing` says, a 0 that XLA doesn't know: what comes out of a loop is stored.
+    """
+
+    def more(state: tuple[jax.Array, jax.Array]) -> jax.Array:
+        return state[0] < nothing
+
+    def turn(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        return state[0] + 1, -state[1]
+
+    def run(*arrays: jax.Array, **attrs: Any) -> jax.Array:
+        if platform != "cpu":
+            kept: jax.Array = jax.lax.optimization_barrier(kernel(*arrays, **attrs))
+            return kept
+        out: jax.Array = jax.lax.while_loop(
+            more, turn, (jnp.zeros_like(nothing), kernel(*arrays, **attrs))
+        )[1]
+        return out
+
+    return run
+
+
 class Program:
     """A graph as one XLA executable: call it with the arrays of its inputs.
 
@@ -104,8 +140,14 @@ class Program:
     """
 
     def __init__(self, graph: Graph, kernel: Callable[[Any], Kernel], device: jax.Device) -> None:
-        def whole(arrays: Sequence[jax.Array]) -> list[jax.Array]:
-            return graph.runner(kernel, jnp.asarray)(arrays)
+        compared = _compared(graph)
+
+        def whole(arrays: Sequence[jax.Array], nothing: jax.Array) -> list[jax.Array]:
+            def held(instr: Instr) -> Kernel:
+                found = kernel(instr)
+                return _once(found, device.platform, nothing) if instr.out in compared else found
+
+            return graph.runner(held, jnp.asarray)(arrays)
 
         whole.__name__ = "graph"
         # Nothing is donated: an array that the caller holds is never overwritten.
@@ -116,12 +158,13 @@ class Program:
         )
         with jax.enable_x64(True):
             inputs = [_struct(graph.specs[v]) for v in graph.inputs]
-            self._lowered = self._function.lower(inputs)
+            self._nothing = jax.device_put(np.zeros((), np.int32), device)
+            self._lowered = self._function.lower(inputs, self._nothing)
             self._compiled = self._lowered.compile()
 
     def __call__(self, arrays: Sequence[jax.Array]) -> list[jax.Array]:
         with jax.enable_x64(True):
-            results: list[jax.Array] = self._compiled(list(arrays))
+            results: list[jax.Array] = self._compiled(list(arrays), self._nothing)
         return results
 
     def lowered_text(self) -> str:

@@ -60,6 +60,8 @@ CONVENTIONS: Sequence[Convention] = (
     c("floor_divide rounds down", "floor_divide", [7.0, -7.0, 7.0, 1.0, -1.0],
       [2.0, 2.0, -2.0, INF, INF], to=[3, -4, -4, 0, -1]),
     c("floor_divide of an infinity is NaN, as in Python", "floor_divide", [INF], [2.0], to=[NAN]),
+    c("floor_divide of an infinity by 0 is one", "floor_divide", [INF, INF], [0.0, -0.0],
+      to=[INF, -INF]),
     c("floor_divide has no gradient", "floor_divide", [5.0], [2.0], by=0, to=[0]),
     c("floor_divide has no gradient", "floor_divide", [5.0], [2.0], by=1, to=[0]),
     c("the remainder has the divisor's sign", "remainder", [-7.0, 7.0, -7.0], [3.0, -3.0, -3.0],

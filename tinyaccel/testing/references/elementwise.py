@@ -170,10 +170,12 @@ def floor_divide(a: Array, b: Array) -> Array:
     def function(p: Number, q: Number) -> Number:
         if isinstance(p, int):
             return p // q if q else 0
-        if p != p or q != q or math.isinf(p):
+        if p != p or q != q:
             return math.nan
         if q == 0:
             return math.copysign(math.inf, p) * math.copysign(1, q) if p else math.nan
+        if math.isinf(p):
+            return math.nan
         if math.isinf(q):
             return -1 if p != 0 and (p < 0) != (q < 0) else 0
         return mpmath.mpf(Fraction(p) // Fraction(q))

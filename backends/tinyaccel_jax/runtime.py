@@ -121,7 +121,8 @@ def _once(kernel: Kernel, platform: str, nothing: jax.Array) -> Kernel:
 
     def run(*arrays: jax.Array, **attrs: Any) -> jax.Array:
         if platform != "cpu":
-            kept: jax.Array = jax.lax.optimization_barrier(kernel(*arrays, **attrs))
+            alone = kernel(*arrays, **attrs)
+            kept: jax.Array = jax.lax.optimization_barrier(alone)  # type: ignore[no-untyped-call]
             return kept
         out: jax.Array = jax.lax.while_loop(
             more, turn, (jnp.zeros_like(nothing), kernel(*arrays, **attrs))

@@ -13,18 +13,16 @@ from tinyaccel.testing.layouts import layouts
 from tinyaccel.testing.strategies import fills, resolve_reference
 
 NAMES = [op.name for op in OPS.values() if op.kind != "custom"]
-COMPILED = 2  # examples where each new shape is compiled, and 8 where it isn't
+COMPILED = 2  # examples where each new shape is compiled, and 4 where it isn't
 
 
 def _examples(device: str) -> int:
-    return 8 if device == "cpu" else COMPILED
+    return 4 if device == "cpu" else COMPILED
 
 
-def _dtypes(name: str, device: str) -> list[DType]:
-    """All that the op computes in on the CPU; elsewhere float32 and two others, by turns."""
+def _some_dtypes(name: str) -> list[DType]:
+    """float32 and two others, by turns, of those that the op computes in."""
     known = testing.accepted(OPS[name])
-    if device == "cpu":
-        return known
     others = [d for d in known if d is not float32]
     first = zlib.crc32(name.encode())
     turns = [others[(first + 3 * i) % len(others)] for i in range(min(2, len(others)))]
@@ -49,10 +47,12 @@ def test_layouts_are_few(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_eager(name: str, device: str) -> None:
-    """The op is within its budget of its reference, in every dtype, each kernel under watch."""
-    report = testing.check_op(
-        name, device, dtypes=_dtypes(name, device), examples=_examples(device)
-    )
+    """The op is within its budget of its reference, each kernel under watch.
+
+    On the CPU in every dtype, elsewhere in some.
+    """
+    known = testing.accepted(OPS[name]) if device == "cpu" else _some_dtypes(name)
+    report = testing.check_op(name, device, dtypes=known, examples=_examples(device))
     report.raise_for_failures()
     assert report.results
     assert all(result.examples for result in report.results)
@@ -60,8 +60,8 @@ def test_eager(name: str, device: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_jitted(name: str, device: str) -> None:
-    """So it is when jitted; on a compiled backend in one dtype, as eager runs compile the rest."""
-    known = _dtypes(name, device)
+    """So it is when jitted, in some dtypes; on a compiled backend in one, as it takes longer."""
+    known = _some_dtypes(name)
     chosen = known if device == "cpu" else [float32] if float32 in known else known[:1]
     testing.check_op(
         name, device, jitted=True, dtypes=chosen, examples=COMPILED, seed=1
@@ -85,7 +85,7 @@ def test_gradient(name: str, way: tuple[str, bool]) -> None:
 def test_second_order(name: str, way: tuple[str, bool]) -> None:
     """So is the gradient of the gradient, by inputs and cotangent."""
     device, jitted = way
-    examples = 3 if device == "cpu" else 1
+    examples = 2 if device == "cpu" else 1
     testing.check_op(name, device, jitted=jitted, order=2, examples=examples).raise_for_failures()
 
 

@@ -13,6 +13,7 @@ import tinyaccel as ta
 from tinyaccel.backend import register_backend
 from tinyaccel.errors import CheckError
 from tinyaccel.testing import CHECKS, Check, check_device
+from tinyaccel.testing.mutants.memory import baked, donated, static_outputs
 from tinyaccel_numpy.backend import NumpyBackend
 from tinyaccel_numpy.kernels import KERNELS
 
@@ -44,47 +45,6 @@ def _compiled(change: Callable[[Run, ta.Graph], Run]) -> dict[str, Any]:
         return change(NumpyBackend.compile(self, graph, device), graph)
 
     return {"compile": compile}
-
-
-def _static(run: Run, graph: ta.Graph) -> Run:
-    """Every call writes its results to the same arrays."""
-    buffers: list[Array] = []
-
-    def call(arrays: Sequence[Array]) -> list[Array]:
-        results = run(arrays)
-        if not buffers:
-            buffers.extend(np.array(r) for r in results)
-        for buffer, result in zip(buffers, results, strict=True):
-            buffer[...] = result
-        return list(buffers)
-
-    return call
-
-
-def _donated(run: Run, graph: ta.Graph) -> Run:
-    """A result of an input's shape and dtype takes that input's memory."""
-
-    def call(arrays: Sequence[Array]) -> list[Array]:
-        results, free = run(arrays), list(arrays)
-        for i, result in enumerate(results):
-            for j, array in enumerate(free):
-                if (array.shape, array.dtype) == (result.shape, result.dtype) and array.ndim:
-                    array[...] = result
-                    results[i] = free.pop(j)
-                    break
-        return results
-
-    return call
-
-
-def _baked(run: Run, graph: ta.Graph) -> Run:
-    """The numbers of the first call stay for good."""
-    first: dict[int, Array] = {}
-
-    def call(arrays: Sequence[Array]) -> list[Array]:
-        return run([first.setdefault(i, a) if not a.ndim else a for i, a in enumerate(arrays)])
-
-    return call
 
 
 def _remembered(run: Run, graph: ta.Graph) -> Run:
@@ -206,13 +166,13 @@ BUGS = (
     Bug("the random state is compiled in", _compiled(_folded),
         ("random: jitted draws are the eager ones", "jit: random state moves on as in eager",
          "jit: dropout is unbiased, and another one in each call")),
-    Bug("static buffers are handed out", _compiled(_static),
+    Bug("static buffers are handed out", _compiled(static_outputs),
         (*KEEPS, "jit: never overwrites a result", "jit: another argument gives another result")),
-    Bug("inputs are reused though others hold them", _compiled(_donated),
+    Bug("inputs are reused though others hold them", _compiled(donated),
         ("jit: keeps a detached parameter", "jit: reads values that were assigned between calls",
          "jit: two tensors of one value part when one changes",
          "jit: another argument gives another result")),
-    Bug("numbers are compiled in", _compiled(_baked),
+    Bug("numbers are compiled in", _compiled(baked),
         ("jit: sees a learning rate that was changed between calls",)),
     Bug("a step runs once", _compiled(_remembered),
         ("jit: keeps three losses", "jit: another argument gives another result")),

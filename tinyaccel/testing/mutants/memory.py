@@ -53,7 +53,7 @@ def _read_only(array: HostArray) -> HostArray:
 # Compiled programs
 
 
-def _static_outputs(run: Executable, graph: Graph) -> Executable:
+def static_outputs(run: Executable, graph: Graph) -> Executable:
     """Results in the same arrays at every call."""
     buffers: list[Array] = []
 
@@ -68,7 +68,7 @@ def _static_outputs(run: Executable, graph: Graph) -> Executable:
     return call
 
 
-def _baked(run: Executable, graph: Graph) -> Executable:
+def baked(run: Executable, graph: Graph) -> Executable:
     """0-d inputs, such as a learning rate, taken for constants of the program."""
     first: list[Array] = []
 
@@ -81,7 +81,7 @@ def _baked(run: Executable, graph: Graph) -> Executable:
     return call
 
 
-def _donated(run: Executable, graph: Graph) -> Executable:
+def donated(run: Executable, graph: Graph) -> Executable:
     """The new value of a parameter written over the old one, which somebody may still hold."""
 
     def call(arrays: Sequence[Array]) -> list[Array]:
@@ -152,11 +152,11 @@ MEMORY: Sequence[Mutant] = (
     Mutant("download gives memory that nobody may write to", "astype", "transfer",
            "a view of the device's array", download=_read_only),
     Mutant("a compiled program's results are overwritten by its next call", "mul", "state",
-           "static output buffers, handed out", compile=_static_outputs, diverges=False),
+           "static output buffers, handed out", compile=static_outputs, diverges=False),
     Mutant("a learning rate baked into the program", "mul", "state",
-           "0-d inputs folded as constants", compile=_baked, diverges=False),
+           "0-d inputs folded as constants", compile=baked, diverges=False),
     Mutant("an input donated that somebody still holds", "sub", "state",
-           "buffers reused without asking who owns them", compile=_donated, diverges=False),
+           "buffers reused without asking who owns them", compile=donated, diverges=False),
     Mutant("a random state that never moves on", "random_bits", "state",
            "written state that the compiled program doesn't return", compile=_stuck,
            diverges=False),

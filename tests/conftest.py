@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # one worker a core: threads would only wait for each other
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
+os.environ["TINYACCEL_OFFLINE"] = "1"  # no test fetches data, nor finds what a user once fetched
+os.environ["TINYACCEL_CACHE"] = str(Path(tempfile.gettempdir()) / "tinyaccel-tests")
 
 import numpy as np
 import pytest

@@ -23,6 +23,7 @@ BACKENDS = Path(find_spec("tinyaccel_numpy").origin or "").parent.parent  # type
 # The layers: each room may use those before it; rooms on one line don't use each other.
 ORDER = [
     ["errors"],
+    ["extras"],
     ["dtypes"],
     ["shapes"],
     ["indices"],
@@ -44,6 +45,8 @@ ORDER = [
     ["compiled"],
     ["jit"],
     ["nn", "optim", "data"],
+    ["storage"],
+    ["convert"],
     ["train"],
     ["testing", "explain"],
     ["cli"],
@@ -181,7 +184,7 @@ def test_right_imports_are_let_be(code: str, room: str, tmp_path: Path) -> None:
 # Loading
 
 HEAVY = ["jax", "cupy", "numba", "matplotlib", "rich", "typer", "sklearn", "scipy", "safetensors",
-         "greenlet", "tinyaccel_jax", "tinyaccel_cuda"]  # fmt: skip
+         "greenlet", "tensorboardX", "tinyaccel_jax", "tinyaccel_cuda"]  # fmt: skip
 
 
 def loaded(code: str) -> set[str]:
@@ -216,7 +219,9 @@ def test_public_names() -> None:
     names = ta.__all__
     assert len(set(names)) == len(names)
     assert names == sorted(names, key=lambda n: (n != n.upper(), not n[0].isupper(), _natural(n)))
-    wanted_modules = {"errors", "nn", "optim", "random", "data", "train", "testing", "explain"}
+    wanted_modules = {
+        "convert", "errors", "nn", "optim", "random", "data", "train", "testing", "explain",
+    }  # fmt: skip
     for name in names:
         value = getattr(ta, name)
         assert not isinstance(value, types.ModuleType) or name in wanted_modules, name

@@ -7,7 +7,7 @@
 tensor([2., 4., 6.])
 """
 
-from tinyaccel import errors, nn, optim
+from tinyaccel import convert, errors, nn, optim
 from tinyaccel.autograd import grad, hvp, jacobian, jvp, value_and_grad, vjp
 from tinyaccel.backend import (
     Backend,
@@ -170,6 +170,7 @@ from tinyaccel.ops.normalization import batch_norm, dropout, group_norm, layer_n
 from tinyaccel.ops.pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
+    adaptive_max_pool2d,
     avg_pool1d,
     avg_pool2d,
     max_pool1d,
@@ -177,6 +178,7 @@ from tinyaccel.ops.pooling import (
 )
 from tinyaccel.ops.powers import exp2, log2, log10, logaddexp, reciprocal, rsqrt
 from tinyaccel.ops.random import Generator, manual_seed
+from tinyaccel.ops.recurrent import gru_gates, lstm_gates
 from tinyaccel.ops.reduce import (
     all,
     any,
@@ -232,6 +234,7 @@ __all__ = [
     "acosh",
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
+    "adaptive_max_pool2d",
     "add",
     "all",
     "any",
@@ -269,6 +272,7 @@ __all__ = [
     "conv2d",
     "conv_transpose1d",
     "conv_transpose2d",
+    "convert",
     "copysign",
     "cos",
     "cosh",
@@ -313,6 +317,7 @@ __all__ = [
     "greater",
     "greater_equal",
     "group_norm",
+    "gru_gates",
     "hardsigmoid",
     "hardswish",
     "hardtanh",
@@ -352,6 +357,7 @@ __all__ = [
     "logical_or",
     "logical_xor",
     "logsumexp",
+    "lstm_gates",
     "manual_seed",
     "matmul",
     "matrix_transpose",

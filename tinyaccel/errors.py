@@ -15,6 +15,7 @@
     ├── CheckError        (AssertionError)  two results further apart than their error budget
     ├── DataError         (ValueError)    a data file or label that isn't what it should be
     ├── TrainError        (RuntimeError)  training that can't go on: a loss that isn't finite
+    ├── SaveError         (RuntimeError)  a file that can't be written: what was there before stays
     └── PackageError      (ImportError)   an optional package that isn't installed
 
 Each message is one line: the op, what arrived, what was expected, what to do.
@@ -79,6 +80,10 @@ class DataError(TinyaccelError, ValueError):
 
 class TrainError(TinyaccelError, RuntimeError):
     """Training that can't go on: a loss that isn't finite."""
+
+
+class SaveError(TinyaccelError, RuntimeError):
+    """A file that can't be written; what was there before is still there."""
 
 
 class PackageError(TinyaccelError, ImportError):

@@ -18,6 +18,9 @@ from tinyaccel.cli import main
 from tinyaccel.cli.devices import survey
 from tinyaccel.data import DATASETS
 from tinyaccel.errors import DataError
+from tinyaccel.train import RECIPES
+from tinyaccel.train.config import GROUPS, OPTIMIZERS, OPTIONS, SCHEDULES
+from tinyaccel.train.run_folder import newest
 
 for package in ("typer", "rich", "safetensors", "sklearn"):
     pytest.importorskip(package, reason=f"{package} (the extra 'train')")
@@ -44,29 +47,36 @@ def _program(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_train_ends_with_the_accuracy(capsys: pytest.CaptureFixture[str]) -> None:
-    """The last line is the accuracy; the one before names the folder, which has the three files."""
+    """The last line is the accuracy; the one before names the folder, which has the files."""
+    assert main([*QUICK, "--progress", "quiet"]) == 0
+    assert re.fullmatch(r"test accuracy [01]\.\d{4}\n", capsys.readouterr().out)
     assert main(QUICK) == 0
     out, err = capsys.readouterr()
     before, last = out.splitlines()
     assert re.fullmatch(r"test accuracy [01]\.\d{4}", last)
     assert re.fullmatch(
         r"1 epochs on cpu in [\d.]+ s, [\d,]+ images/s; test loss \d\.\d{4}; "
-        r"files in runs.digits-001", before,
+        r"files in runs.digits-002", before,
     ), before  # fmt: skip
-    assert err == ""
-    files = {path.name for path in Path("runs/digits-001").iterdir()}
-    assert files == {"metrics.json", "history.csv", "model.safetensors"}
+    first, epoch = err.splitlines()
+    assert re.fullmatch(
+        r"digits \(train\): 1,131 to train on, 126 to validate on, 540 to test on; "
+        r"mlp, 9,610 weights; cpu; runs.digits-002", first,
+    ), first  # fmt: skip
+    assert epoch.startswith("epoch 1/1  loss ")
+    files = {path.name for path in Path("runs/digits-002").iterdir()}
+    assert {"config.toml", "metrics.json", "history.csv", "model.safetensors"} <= files
 
 
 def test_quiet_prints_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     """--quiet leaves the accuracy alone; --no-jit and --seed give the same line on any day."""
     lines = []
-    for options in (["--no-jit"], ["--no-jit"], ["--seed", "5"]):
-        assert main([*QUICK, "--quiet", "--out", "here", *options]) == 0
+    for out, *options in (["a", "--no-jit"], ["b", "--no-jit"], ["c", "--seed", "5"]):
+        assert main([*QUICK, "--quiet", "--out", out, *options]) == 0
         lines.append(capsys.readouterr().out)
     assert lines[0] == lines[1] != lines[2]
     assert lines[0].count("\n") == 1
-    assert sorted(path.name for path in Path().iterdir()) == ["here"]
+    assert sorted(path.name for path in Path().iterdir()) == ["a", "b", "c"]
 
 
 def test_as_a_program() -> None:
@@ -83,14 +93,17 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_help(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Help names every option and lists what each name can be."""
-    monkeypatch.setenv("COLUMNS", "200")
+    """Help names every option under its theme, what each name can be, and the recipes."""
+    monkeypatch.setenv("COLUMNS", "300")
     assert main(["train", "--help"]) == 0
     text = capsys.readouterr().out
-    options = ["--data", "--data-dir", "--model", "--device", "--epochs", "--batch-size", "--lr",
-               "--seed", "--no-jit", "--out", "--quiet", "--debug", "TINYACCEL_DATA"]  # fmt: skip
-    for word in [*options, *DATASETS, *ta.nn.MODELS, *ta.backend_names(), "auto"]:
+    options = [f"--{name.replace('_', '-')}" for name in OPTIONS]
+    more = ["--no-jit", "--out", "--config", "--quiet", "--debug", "TINYACCEL_DATA", *GROUPS]
+    names = [*DATASETS, *ta.nn.MODELS, *ta.backend_names(), *OPTIMIZERS, *SCHEDULES]
+    for word in [*options, *more, *names]:
         assert word in text, word
+    for name, recipe in RECIPES.items():
+        assert f"{name}: {recipe.model}, {recipe.epochs} epochs" in text
     assert main([]) == 2  # no command: the help, and the status of a mistake
     assert "devices" in capsys.readouterr().out
 
@@ -166,28 +179,37 @@ KNOWN = "cpu.*xla or auto"
 WRONG: dict[str, tuple[list[str], str]] = {
     "device": (["train", "--device", "gpu"],
                rf"device: 'gpu' is unknown; expected one of {KNOWN}"),
+    "near": (["train", "--epoch", "3"], r"No such option: --epoch .*--epochs.*"),
+    "config": (["train", "--config", "a.toml"], r"a.toml can't be read: No such file .*"),
+    "optimizer": (["train", "--optimizer", "adem"],
+                  r"train: optimizer=\"adem\", did you mean 'adam'\?; expected one of SGD, .*"),
+    "model option": (["train", "--model-options", "hidden"],
+                     r"train: model_options=\['hidden'\]; expected KEY=VALUE, .*"),
+    "progress": (["train", "--progress", "loud"], r"progress='loud'; expected auto, .*"),
+    "quiet and JSON": (["train", "--quiet", "--json"], r"--quiet and --json: expected one of th.*"),
+    "resume": (["resume", "nowhere"], r"nowhere doesn't exist; name the folder of a run .*"),
+    "resume option": (["resume", "nowhere", "--keep", "0"], r"resume: keep=0; expected an .*"),
+    "evaluate": (["evaluate", "nowhere"], r"nowhere can't be read: No such file .*"),
+    "predict": (["predict", "nowhere", "a.png"], r"nowhere can't be read: No such file .*"),
+    "no picture": (["predict", "nowhere"], r"Missing argument 'IMAGE...'; .*"),
     "device number": (["train", "--device", "cpu:7"], r"device: 'cpu:7' is not here; cpu has cpu"),
     "data set": (["train", "--data", "minst"],
-                 r"data set 'minst' is unknown; expected one of digits, mnist, cifar10"),
+                 r"data set 'minst' is unknown, did you mean 'mnist'\?; expected one of .*"),
     "model": (["train", "--model", "cnn"],
-              r"model 'cnn' is unknown; expected one of cifar_net \(3, 32, 32\), digits_cnn .*"),
-    "model for other images": (["train", "--model", "mnist_cnn"],
-                               r"model 'mnist_cnn' takes images of \(1, 28, 28\), but digits has "
-                               r"\(1, 8, 8\); expected one of digits_cnn, mlp"),
-    "no folder": (["train", "--data", "mnist"],
-                  r"mnist: no folder given; name one that has mnist/.*gz in it, with --data-dir "
-                  r"\(data_dir=\) or the environment variable TINYACCEL_DATA"),
+              r"model 'cnn' is unknown; expected one of cifar_cnn \(3, 32, 32\), .*"),
+    "images too small": (["train", "--model", "lenet"], r"lenet: images of 8x8; expected .*"),
+    "no folder": (["train", "--data", "mnist", "--no-download"], r"mnist: .*"),
     "folder not there": (["train", "--data", "cifar10", "--data-dir", "nowhere"],
                          r"cifar10: folder nowhere doesn't exist; expected a folder that has .*"),
     "folder empty": (["train", "--data", "mnist", "--data-dir", "."],
                      r"mnist: train-images-idx3-ubyte.gz or .* is not in ., which has nothing; .*"),
-    "epochs": (["train", "--epochs", "0"], r"fit: epochs=0; expected 1 or more"),
+    "epochs": (["train", "--epochs", "0"], r"train: epochs=0; expected an integer, 1 or more"),
     "epochs in words": (["train", "--epochs", "two"],
                         r"Invalid value for '--epochs': .*; tinyaccel train --help lists .*"),
     "batch size": (["train", "--batch-size", "-1"],
-                   r"DataLoader: batch_size=-1; expected 1 or more"),
-    "lr": (["train", "--lr", "nan"], r"fit: lr=nan; expected a finite number above 0"),
-    "seed": (["train", "--seed", "-1"], r"seed: -1; expected an integer from 0 to 2\*\*64 - 1"),
+                   r"train: batch_size=-1; expected an integer, 1 or more"),
+    "lr": (["train", "--lr", "nan"], r"train: lr=nan; expected a number above 0"),
+    "seed": (["train", "--seed", "-1"], r"train: seed=-1; expected an integer, 0 or more"),
     "option": (["train", "--foo"], r"No such option: --foo.*; tinyaccel train --help lists .*"),
     "argument": (["train", "mnist"], r"Got unexpected extra argument.*; tinyaccel train --help .*"),
     "command": (["trian"], r"No such command 'trian'.*; tinyaccel --help lists what there is"),
@@ -218,11 +240,11 @@ def test_out_that_is_a_file(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("where", ["before", "after"])
 def test_debug_shows_the_traceback(where: str, capsys: pytest.CaptureFixture[str]) -> None:
     """With --debug, before or after the command, an error comes with its traceback."""
-    arguments = ["train", "--data", "mnist"]
+    arguments = ["train", "--data", "mnist", "--data-dir", "nowhere"]
     assert main(["--debug", *arguments] if where == "before" else [*arguments, "--debug"]) == 2
     err = capsys.readouterr().err
     assert err.startswith("Traceback (most recent call last)")
-    assert "DataError: mnist: no folder given" in err
+    assert "DataError: mnist: folder nowhere doesn't exist" in err
 
 
 def test_an_error_is_one_line_whatever_its_text(
@@ -230,7 +252,7 @@ def test_an_error_is_one_line_whatever_its_text(
 ) -> None:
     """A message with line breaks in it, from a library say, is put on one line."""
 
-    def load(_: object) -> None:
+    def load(*_: object, **__: object) -> None:
         raise DataError("digits: this\n  and that")
 
     monkeypatch.setitem(DATASETS, "digits", load)
@@ -241,7 +263,7 @@ def test_an_error_is_one_line_whatever_its_text(
 MISSING = {
     "typer": (["devices"], "tinyaccel's command line: typer"),
     "rich.console": (["devices"], "tinyaccel devices: rich"),
-    "safetensors": ([*QUICK, "--data", "digits"], r"fit \(out=\): safetensors"),
+    "safetensors": ([*QUICK, "--data", "digits"], "checkpoints: safetensors"),
     "sklearn": (QUICK, "digits: scikit-learn"),
 }
 
@@ -272,23 +294,31 @@ def test_importing_the_command_line_is_light() -> None:
     assert done.stdout == "[]\n"
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent to a process by SIGINT")
-def test_ctrl_c(tmp_path: Path) -> None:
-    """Status 130, one line that says where what is finished is, and it is there."""
+ENDS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a process is sent no such signals")
+@pytest.mark.parametrize(("number", "status"), ENDS)
+def test_being_stopped(number: signal.Signals, status: int, tmp_path: Path) -> None:
+    """The status that a shell knows, one line that says how to go on, and that does it."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tinyaccel.cli", *QUICK[:-1], "100000", "--out", "out"],
-        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=tmp_path,
+        [sys.executable, "-m", "tinyaccel.cli", *QUICK[:-1], "100000", "--out", "out", "--quiet"],
+        stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path,
     )  # fmt: skip
     deadline = time.monotonic() + 120
-    while not (tmp_path / "out" / "metrics.json").exists() and time.monotonic() < deadline:
+    while not list(tmp_path.glob("out/checkpoints/*")) and time.monotonic() < deadline:
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert re.fullmatch(
-        r"tinyaccel: fit: interrupted in epoch \d+; \d+ finished epochs are in out\n", err
-    ), err
-    assert (tmp_path / "out" / "model.safetensors").exists()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (status, "")
+    found = re.fullmatch(
+        r"tinyaccel: stopped at epoch \d+, step \d+ of 36; saved in out\S+; go on with: "
+        r"tinyaccel (resume out)\n", err,
+    )  # fmt: skip
+    assert found, err
+    facts = newest(tmp_path / "out")[1].facts
+    assert isinstance(facts["config"], dict) and facts["config"]["epochs"] == 100000
+    assert found[1].split() == ["resume", "out"]
 
 
 def test_devices_measured(capsys: pytest.CaptureFixture[str]) -> None:

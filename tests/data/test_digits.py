@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tinyaccel import data
-from tinyaccel.data.digits import TEST_SIZE, split
+from tinyaccel.data.digits import _SEED, TEST_SIZE
+from tinyaccel.data.stratify import stratified
 from tinyaccel.errors import PackageError
 
 sklearn = pytest.importorskip("sklearn.datasets", reason="scikit-learn (the extra 'train')")
@@ -20,14 +21,14 @@ CHECKSUM = "98c19874e4a4135824d2df745399e710d9948cc6089b0e169d002bb0f4cf74cc"
 
 def test_the_split_is_the_one_that_was_published() -> None:
     """The indices of the test set have the checksum written here, on any machine."""
-    indices = split(sklearn.load_digits().target, TEST_SIZE)
+    indices = stratified(sklearn.load_digits().target, TEST_SIZE, _SEED)
     assert hashlib.sha256(indices.astype("<i8").tobytes()).hexdigest() == CHECKSUM
 
 
 def test_the_split_is_stratified_and_takes_every_image_once() -> None:
     """540 sorted, different images; each class within one image of its share."""
     labels = sklearn.load_digits().target
-    indices = split(labels, TEST_SIZE)
+    indices = stratified(labels, TEST_SIZE, _SEED)
     assert len(indices) == 540 == len(set(indices.tolist()))
     assert (np.diff(indices) > 0).all()
     share = np.bincount(labels) * TEST_SIZE / len(labels)
@@ -51,7 +52,7 @@ def test_the_images_are_the_scans() -> None:
 def test_any_size_is_shared_out(n: int, rng: np.random.Generator) -> None:
     """The places left over by rounding down are given out too, also with a class that is rare."""
     labels = rng.choice(4, size=30, p=[0.7, 0.2, 0.07, 0.03])
-    assert len(split(labels, n)) == n
+    assert len(stratified(labels, n, _SEED)) == n
 
 
 def test_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import ast
-import gzip
 import importlib.util
-import os
 import re
-import subprocess
-import sys
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from running import (
+    DATA,
+    EXAMPLES,
+    fake_cifar10,
+    fake_mnist,
+    needs_data,
+    output_of,
+    run,
+    skip_without,
+)
 
 import tinyaccel as ta
-from tinyaccel.errors import BackendError, DeviceError
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-DATA = os.environ.get("TINYACCEL_DATA")
-needs_data = pytest.mark.skipif(not DATA, reason="TINYACCEL_DATA names no folder with real data")
 needs_matplotlib = pytest.mark.skipif(
     importlib.util.find_spec("matplotlib") is None, reason="matplotlib is not installed"
 )
@@ -149,32 +151,16 @@ LESSONS = {
         any_device=False,
     ),
 }
-NEED_DATA = ("cifar10_tutorial.py", "mnist_mlp.py")
+NEED_DATA = ("cifar10_tutorial.py", "lstm_mnist.py", "mnist_mlp.py")
 GAME = "find_the_bug.py"  # brings its own devices
-
-
-def run(
-    *command: str | Path, folder: Path, data: str | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Python with this command line, in `folder`, on one thread for each library."""
-    kept = {name: value for name, value in os.environ.items() if name != "TINYACCEL_DATA"}
-    extra = {"OMP_NUM_THREADS": "1"} | ({"TINYACCEL_DATA": data} if data else {})
-    return subprocess.run(
-        [sys.executable, *map(str, command)], cwd=folder, env=kept | extra,
-        capture_output=True, text=True, timeout=240, check=False,
-    )  # fmt: skip
-
-
-def skip_without(device: str) -> None:
-    try:
-        ta.get_device(device)
-    except (BackendError, DeviceError) as error:
-        pytest.skip(str(error))
-
-
-def output_of(result: subprocess.CompletedProcess[str]) -> str:
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
+WRITER = "character_lstm.py"  # its claims take seconds to come true
+SPEED = "data_pipeline_speed.py"  # takes several devices
+WEIGHTS = "weights_from_pytorch.py"  # needs PyTorch
+TRAINING = (  # run in test_training.py
+    "cifar10_cnn.py", "mnist_cnn.py", "own_images.py", "same_training_everywhere.py",
+    "save_and_load.py", "tensorboard_curves.py", "two_models.py",
+)  # fmt: skip
+ALL = {*LESSONS, *NEED_DATA, *TRAINING, GAME, SPEED, WEIGHTS, WRITER}
 
 
 # Every example is here, and says how it is run
@@ -183,12 +169,12 @@ def output_of(result: subprocess.CompletedProcess[str]) -> str:
 def test_table_names_every_example() -> None:
     """A new example can't be forgotten by the tests, nor by the README."""
     there = {path.name for path in EXAMPLES.glob("*.py")}
-    assert there == {*LESSONS, *NEED_DATA, GAME}
+    assert there == ALL
     readme = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     assert [name for name in sorted(there) if f"[{name}]({name})" not in readme] == []
 
 
-@pytest.mark.parametrize("name", sorted({*LESSONS, *NEED_DATA, GAME}))
+@pytest.mark.parametrize("name", sorted(ALL))
 def test_example_says_what_it_is(name: str) -> None:
     """Each begins with a docstring of a sentence and the command that runs it."""
     doc = ast.get_docstring(ast.parse((EXAMPLES / name).read_text(encoding="utf-8")))
@@ -252,6 +238,15 @@ def test_the_game_has_no_such_bug(tmp_path: Path) -> None:
     assert result.returncode == 2 and "there are bugs 1 to " in result.stderr
 
 
+def test_speed_of_the_data_pipeline(tmp_path: Path) -> None:
+    """Rates of each pipeline and step are told, for both data sets, without any data."""
+    options = ["--device", "cpu", "--seconds", "0.01", "--batch-size", "4"]
+    printed = output_of(run(EXAMPLES / SPEED, *options, folder=tmp_path))
+    rows = [line.split() for line in printed.splitlines() if line.startswith("crop, flip, cutout")]
+    assert [len(row) for row in rows] == [6, 6]
+    assert printed.count(" x the fastest, rotate") == printed.count("steps of ") == 4
+
+
 @needs_matplotlib
 @pytest.mark.parametrize("name", ["activations.py", "optimizers_compared.py"])
 def test_picture(name: str, tmp_path: Path) -> None:
@@ -267,31 +262,55 @@ def test_picture(name: str, tmp_path: Path) -> None:
     assert len(vivid) > 10
 
 
+# Beside PyTorch
+
+_TWICE = """
+import runpy, sys
+import tinyaccel as ta
+from tinyaccel import nn
+
+class Norm(nn.BatchNorm2d):
+    def __init__(self, features):
+        super().__init__(features, eps=1e-3)
+
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+nn.BatchNorm2d = Norm
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.skipif(
+    not all(map(importlib.util.find_spec, ("torch", "sklearn"))),
+    reason="PyTorch or scikit-learn is not installed",
+)
+def test_weights_from_pytorch(tmp_path: Path) -> None:
+    """The network is as often right here as in PyTorch, and learns more here, and goes back so.
+
+    In the same process, because importing PyTorch takes its time, the lesson is given once more,
+    with another eps in batch norm, which is not quite the same network; and it says so.
+    """
+    result = run("-c", _TWICE, EXAMPLES / WEIGHTS, "--epochs", "2", folder=tmp_path)
+    shares = re.findall(r"(\d+\.\d)% right", result.stdout)
+    before, here, after, back, _ = map(float, shares)
+    assert before == here and after == back
+    assert 80 < before < after
+    assert result.stderr.splitlines()[-1].startswith("AssertionError: the logits differ by more")
+
+
+def test_weights_without_pytorch(tmp_path: Path) -> None:
+    """One line says what is missing, and the status is 2."""
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('none here', name='torch')")
+    result = run(
+        "-c", "import runpy, sys; sys.path.insert(0, '.'); sys.argv = sys.argv[1:];"
+        "runpy.run_path(sys.argv[0], run_name='__main__')", EXAMPLES / WEIGHTS, folder=tmp_path,
+    )  # fmt: skip
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert line.endswith("PyTorch is not installed; pip install torch")
+
+
 # Those that need data: with made-up files, with none, and with the real ones
-
-
-def fake_mnist(folder: Path) -> None:
-    """64 x 10 digits in MNIST's format, which a network can tell apart: a bright row each."""
-    rng = np.random.default_rng(1)
-    labels = rng.permutation(np.repeat(np.arange(10, dtype=np.uint8), 64))
-    images = rng.integers(0, 100, (640, 28, 28), np.uint8)
-    images[np.arange(640), labels * 2 + 4] = 255
-    folder.mkdir()
-    for part in ("train", "t10k"):
-        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
-            magic = np.array([0x0800 + array.ndim, *array.shape], ">u4").tobytes()
-            packed = gzip.compress(magic + array.tobytes())
-            (folder / f"{part}-{kind}-ubyte.gz").write_bytes(packed)
-
-
-def fake_cifar10(folder: Path) -> None:
-    """100 images of noise in CIFAR-10's format."""
-    rng = np.random.default_rng(1)
-    records = rng.integers(0, 256, (100, 3073), np.uint8)
-    records[:, 0] = np.arange(100) % 10
-    folder.mkdir()
-    for name in ("data_batch_1", "test_batch"):
-        (folder / f"{name}.bin").write_bytes(records.tobytes())
 
 
 def test_mnist_mlp_learns(device: str, tmp_path: Path) -> None:
@@ -308,7 +327,44 @@ def test_mnist_mlp_learns(device: str, tmp_path: Path) -> None:
     assert float(printed.split()[-1]) > 0.95
 
 
-@pytest.mark.parametrize("name", NEED_DATA)
+def test_an_lstm_reads_rows(tmp_path: Path) -> None:
+    """The LSTM learns which row is light, and doesn't know it yet where it stops reading early."""
+    fake_mnist(tmp_path / "mnist")
+    options = ["--epochs", "4", "--batch-size", "16", "--hidden", "48"]
+    result = run(
+        EXAMPLES / "lstm_mnist.py", "--device", "cpu", "--data-dir", tmp_path, *options,
+        folder=tmp_path,
+    )  # fmt: skip
+    printed = output_of(result)
+    assert "device cpu, 15,466 weights, 40 steps an epoch" in printed
+    assert "with its compilation" in printed
+    asked = re.findall(r"(\d+) rows (\d\.\d\d)", printed)
+    assert [rows for rows, _ in asked] == ["7", "14", "21"]
+    assert float(printed.split()[-1]) > 0.9 > max(float(right) for _, right in asked)
+
+
+def test_an_lstm_writes(tmp_path: Path) -> None:
+    """It comes near the least loss that there is, and writes sentences that are right."""
+    printed = output_of(run("-W", "error", EXAMPLES / WRITER, folder=tmp_path))
+    assert "ln 19 = 2.944; knowing how frequent each is: 2.6" in printed
+    assert "no way below ln 512 by the mean length: 0.242 nats" in printed
+
+
+def test_an_lstm_that_forgets_does_not_write(tmp_path: Path) -> None:
+    """With a bug planted in the gates, what the program claims doesn't hold, and it says so."""
+    bug = """
+def forgetful(gates, c):
+    h = ta.tanh(gates[..., :c.shape[-1]])
+    return ta.concat([h, h], axis=-1) * 0
+change('lstm_gates', body=forgetful, vjp=None)
+"""
+    short = ("--steps", "40")
+    result = run("-c", _BREAK.format(bug=bug), EXAMPLES / WRITER, *short, folder=tmp_path)
+    assert result.returncode == 1
+    assert "AssertionError: it has learnt less than how frequent each letter is" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["cifar10_tutorial.py", "mnist_mlp.py"])
 def test_no_jit_prints_the_same(name: str, tmp_path: Path) -> None:
     """Op by op, with --no-jit, training loses the same as jitted, to what is printed."""
     fake_mnist(tmp_path / "mnist")
@@ -330,6 +386,8 @@ def test_no_jit_prints_the_same(name: str, tmp_path: Path) -> None:
         ("mnist_mlp.py", ["--data-dir", "nowhere"], "folder nowhere doesn't exist; expected"),
         ("mnist_mlp.py", ["--device", "abacus"], "'abacus' is unknown; expected one of .*cpu"),
         ("cifar10_tutorial.py", ["--device", "abacus"], "'abacus' is unknown; expected one of"),
+        ("lstm_mnist.py", [], "mnist: no folder given; name one .* --data-dir .* TINYACCEL_DATA"),
+        (WRITER, ["--text", "nowhere"], "nowhere: .*No such file.*; expected a text in UTF-8"),
     ],
 )
 def test_bad_input_is_one_clear_line(

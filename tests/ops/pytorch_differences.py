@@ -254,6 +254,7 @@ DIFFERENCES: dict[tuple[str, str], Difference] = {
     # Windows
     ("max_pool2d", "NaN"): Difference("gradient", _FIRST_NAN, _anywhere(_nan)),
     ("max_pool1d", "NaN"): Difference("gradient", _FIRST_NAN, _anywhere(_nan)),
+    ("adaptive_max_pool2d", "NaN"): Difference("gradient", _FIRST_NAN, _anywhere(_nan)),
     ("max_pool2d_input_grad", "NaN"): Difference("value", _FIRST_NAN, _anywhere(_nan)),
     ("max_pool2d_input_grad", "slope of NaN"): Difference(
         "gradient", _FIRST_NAN, _anywhere(_nan)

@@ -262,6 +262,19 @@ def _group_norm(
     return F.group_norm(x, num_groups, weight, bias, eps=eps)
 
 
+def _lstm_gates(gates: Any, c: Any) -> Any:
+    """The formulas; `lstm_cell` multiplies by matrices first, where infinity becomes NaN."""
+    i, f, new, o = gates.chunk(4, -1)
+    kept = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(new)
+    return torch.cat([torch.sigmoid(o) * torch.tanh(kept), kept], -1)
+
+
+def _gru_gates(x: Any, h: Any, state: Any) -> Any:
+    (xr, xz, xn), (hr, hz, hn) = x.chunk(3, -1), h.chunk(3, -1)
+    new = torch.tanh(xn + torch.sigmoid(xr + hr) * hn)
+    return new + torch.sigmoid(xz + hz) * (state - new)
+
+
 def _logits(x: Any, target: Any, weight: Any = None, pos_weight: Any = None, **more: Any) -> Any:
     return F.binary_cross_entropy_with_logits(x, target, weight, pos_weight=pos_weight, **more)
 
@@ -369,6 +382,8 @@ TABLE: dict[str, Theirs] = {
     "layer_norm": _last("layer_norm"),
     "rms_norm": _last("rms_norm"),
     "group_norm": _group_norm,
+    "lstm_gates": _lstm_gates,
+    "gru_gates": _gru_gates,
     "mse": F.mse_loss,
     "l1": F.l1_loss,
     "huber": F.huber_loss,

@@ -160,6 +160,11 @@ def _avg_pool(
     return mean(x) if count_include_pad else mean(x) / mean(torch.ones_like(x))
 
 
+def _adaptive_max_pool(x: Any, *, size: Any) -> Any:
+    """adaptive_max_pool2d is for floats."""
+    return F.adaptive_max_pool2d(x if x.is_floating_point() else x.double(), size).to(x.dtype)
+
+
 def _unfold(x: Any, *, kernel: Any, stride: Any, dilation: Any) -> Any:
     """`F.unfold` takes floats: here it unfolds the places of pixels."""
     n, c, h, w = x.shape
@@ -194,5 +199,6 @@ WINDOWS: dict[str, Theirs] = {
     "avg_pool2d": _avg_pool,
     "adaptive_avg_pool1d": lambda x, *, size: F.adaptive_avg_pool1d(x, size),
     "adaptive_avg_pool2d": lambda x, *, size: F.adaptive_avg_pool2d(x, size),
+    "adaptive_max_pool2d": _adaptive_max_pool,
     "interpolate": lambda x, **at: F.interpolate(x, **at),
 }

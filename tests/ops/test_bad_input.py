@@ -481,6 +481,17 @@ CASES: dict[str, tuple[Callable[[], object], type[TinyaccelError], str]] = {
         "batch_norm: input (2, 3) with statistics (2,), (2,), (2,), (2,); expected (N, C, "
         "...) and (C,) each",
     ),
+    "lstm_gates": (
+        lambda: ta.lstm_gates(f(2, 8), f(2, 3)),
+        ShapeError,
+        "lstm_gates: gates (2, 8) for c (2, 3); expected (..., 4 H) and (..., H)",
+    ),
+    "gru_gates": (
+        lambda: ta.gru_gates(f(2, 9), f(2, 9), f(3)),
+        ShapeError,
+        "gru_gates: gates (2, 9) and (2, 9) for state (3,); expected (..., 3 H) twice, and "
+        "(..., H)",
+    ),
     "random_bits state": (
         lambda: random_bits(f(3), shape=(2,)),
         ShapeError,

@@ -166,6 +166,11 @@ WRONG: dict[str, tuple[Callable[[], object], type[TinyaccelError], str]] = {
         ShapeError,
         "adaptive_avg_pool2d: input (4, 4); expected (N, C, H, W), H and W at least 1",
     ),
+    "adaptive_max_pool2d size": (
+        lambda: ta.adaptive_max_pool2d(f(1, 1, 4, 4), (2, 0)),
+        ArgumentError,
+        "adaptive_max_pool2d: size=(2, 0); expected an int or a pair of ints, each at least 1",
+    ),
     "adaptive_avg_pool1d size": (
         lambda: ta.adaptive_avg_pool1d(f(1, 1, 4), 0),
         ArgumentError,

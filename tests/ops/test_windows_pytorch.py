@@ -79,9 +79,9 @@ def _pool(draw: random.Random, ndim: int, kind: str) -> Any:
     return [shape], lambda x: getattr(ta, name)(x, **at), lambda x: getattr(F, name)(x, **theirs)
 
 
-def _adaptive(draw: random.Random, ndim: int) -> Any:
+def _adaptive(draw: random.Random, ndim: int, kind: str = "avg") -> Any:
     size: Any = _pair(draw, 1, 9) if ndim == 2 else draw.randint(1, 9)
-    name = f"adaptive_avg_pool{ndim}d"
+    name = f"adaptive_{kind}_pool{ndim}d"
     shape = _image(draw)[: ndim + 2]
     return [shape], lambda x: getattr(ta, name)(x, size), lambda x: getattr(F, name)(x, size)
 
@@ -133,6 +133,7 @@ SAMPLES: dict[str, Sample] = {
     "avg_pool2d": lambda draw: _pool(draw, 2, "avg"),
     "adaptive_avg_pool1d": lambda draw: _adaptive(draw, 1),
     "adaptive_avg_pool2d": lambda draw: _adaptive(draw, 2),
+    "adaptive_max_pool2d": lambda draw: _adaptive(draw, 2, "max"),
     "nearest": lambda draw: _interpolate(draw, "nearest"),
     "bilinear": lambda draw: _interpolate(draw, "bilinear"),
     "unfold": lambda draw: _unfold(draw, folded=False),

@@ -32,6 +32,15 @@ CONFIGS: list[tuple[str, dict[str, Any]]] = [
     ("AdamW", {}),
     ("AdamW", {"lr": 0.02, "weight_decay": 0.3, "amsgrad": True}),
     ("AdamW", {"weight_decay": 0.0, "maximize": True}),
+    ("Adadelta", {}),
+    ("Adadelta", {"lr": 0.5, "rho": 0.7, "eps": 1e-3, "weight_decay": 0.1, "maximize": True}),
+    ("Adamax", {"lr": 0.02, "betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.1}),
+    ("Adamax", {"maximize": True}),
+    ("NAdam", {"momentum_decay": 0.1, "weight_decay": 0.1}),
+    ("NAdam", {"decoupled_weight_decay": True, "weight_decay": 0.3, "maximize": True}),
+    ("RAdam", {"weight_decay": 0.1}),
+    ("RAdam", {"lr": 0.02, "betas": (0.8, 0.9), "eps": 1e-3, "maximize": True}),
+    ("RAdam", {"betas": (0.9, 0.9999), "decoupled_weight_decay": True, "weight_decay": 0.3}),
 ]
 SHAPES = [(5, 3), (4,), ()]
 STEPS = 50
@@ -120,7 +129,8 @@ def test_fifty_steps(
     expected = theirs(kind, options, start, grads)
     make = getattr(optim, kind)
     got = ours(lambda params: make(params, **options), start, grads, dtype)
-    assert_close(got, expected, float(np.finfo(dtype).eps))
+    # PyTorch keeps NAdam's product of momenta in float32 whatever the parameters are.
+    assert_close(got, expected, float(np.finfo("float32" if kind == "NAdam" else dtype).eps))
 
 
 SCHEDULES: list[tuple[str, dict[str, Any], dict[int, dict[str, Any]]]] = [
@@ -215,11 +225,11 @@ def test_a_jitted_step_sees_every_change(
     outcomes = []
     for jitted in (False, True):
         *_, run, opt = _train(kind, options, "cpu", jitted, 2)
-        formulas = {frozenset(opt._used)}
+        formulas = {frozenset(opt.param_groups[0]._used)}
         for change in changes.values():
             for key, value in change.items():
                 setattr(opt, key, value)
-            formulas.add(frozenset(opt._used))
+            formulas.add(frozenset(opt.param_groups[0]._used))
             run()
             run()
             if jitted:

@@ -13,7 +13,8 @@ import tinyaccel as ta
 from tinyaccel import optim
 from tinyaccel.errors import ArgumentError, DeviceError, DTypeError, GradientError, TraceError
 
-KINDS = [optim.SGD, optim.Adagrad, optim.RMSprop, optim.Adam, optim.AdamW]
+KINDS = [optim.SGD, optim.Adagrad, optim.RMSprop, optim.Adadelta, optim.Adam, optim.AdamW,
+         optim.Adamax, optim.NAdam, optim.RAdam]  # fmt: skip
 
 
 def leaf(values: object = (1.0, 2.0), **options: Any) -> ta.Tensor:
@@ -194,7 +195,7 @@ def test_a_failed_load_leaves_no_buffer_behind() -> None:
     opt = optim.SGD([leaf()])
     with pytest.raises(ArgumentError, match="unexpected: more"):
         opt.load_state_dict({**opt.state_dict(), "momentum": np.array(0.5), "more": np.zeros(1)})
-    assert not opt.uses("momentum") and "momentum_buffer" not in opt.state
+    assert not opt.param_groups[0].uses("momentum") and "momentum_buffer" not in opt.state
 
 
 def test_state_is_made_outside_a_trace() -> None:

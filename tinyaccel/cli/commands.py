@@ -1,4 +1,4 @@
-"""The commands and their options; what they do is elsewhere."""
+"""The app: every command with its name; of `devices` and `verify` the options, too."""
 
 from __future__ import annotations
 
@@ -10,34 +10,23 @@ import typer
 
 from tinyaccel.backend import backend_names
 from tinyaccel.cli import verify as verifying
+from tinyaccel.cli.ask import evaluate, predict
 from tinyaccel.cli.devices import print_devices
-from tinyaccel.cli.status import Interrupted
-from tinyaccel.data.registry import DATASETS
-from tinyaccel.nn.models import MODELS
-from tinyaccel.train.loop import Result
-from tinyaccel.train.program import run
-from tinyaccel.train.recipes import RECIPES
+from tinyaccel.cli.options import Debug
+from tinyaccel.cli.train import recipes, resume, train
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     help="A small tensor engine: train a network on a CPU, an NVIDIA GPU or a TPU.",
+    epilog="Exit status: 0 if all went well; 1 if verify found something out of budget; 2 for what "
+    "you can put right, in one line on stderr; 130 for Ctrl-C, 143 for SIGTERM, after saving.",
 )
-
-
-def _defaults(what: str) -> str:
-    """For a help text: an option's default for each data set."""
-    return ", ".join(f"{getattr(recipe, what)} for {name}" for name, recipe in RECIPES.items())
 
 
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"tinyaccel {version('tinyaccel')}")
         raise typer.Exit
-
-
-# Read by main, which is where errors end up.
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
 @app.callback()
@@ -50,86 +39,10 @@ def tinyaccel(
     """What comes before a command."""
 
 
-@app.command()
-def train(
-    data: Annotated[str, typer.Option(help=f"Data set: {', '.join(DATASETS)}.")] = "digits",
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder with the data set's files: mnist/*.gz, cifar10/*.bin (digits needs none). "
-            "Default: the environment variable TINYACCEL_DATA.",
-            show_default=False,
-        ),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help=f"Network: {', '.join(sorted(MODELS))}. Default: {_defaults('model')}.",
-            show_default=False,
-        ),
-    ] = None,
-    device: Annotated[
-        str,
-        typer.Option(help=f"Device: {', '.join(backend_names())}, cuda:1, xla:cpu, ..., or auto."),
-    ] = "auto",
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            help=f"Times through the data. Default: {_defaults('epochs')}.", show_default=False
-        ),
-    ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            help=f"Images in a step. Default: {_defaults('batch_size')}.", show_default=False
-        ),
-    ] = None,
-    lr: Annotated[
-        float | None,
-        typer.Option(help=f"Adam's learning rate. Default: {_defaults('lr')}.", show_default=False),
-    ] = None,
-    seed: Annotated[
-        int, typer.Option(help="Of weights, order of images, and dropout: same seed, same run.")
-    ] = 0,
-    no_jit: Annotated[
-        bool, typer.Option("--no-jit", help="Run op by op instead of compiling the step.")
-    ] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder for metrics.json, history.csv and model.safetensors. "
-            "Default: a fresh one under runs/.",
-            show_default=False,
-        ),
-    ] = None,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="No progress bar; print the test accuracy alone.")
-    ] = False,
-    debug: Debug = False,
-) -> None:
-    """Train a network, by default the CNN for 8x8 digits, and print its test accuracy.
-
-    Writes metrics.json, history.csv and the weights, anew after each epoch: Ctrl-C leaves what is
-    finished.
-    """
-    try:
-        result = run(
-            data, data_dir=data_dir, model=model, device=device, epochs=epochs,
-            batch_size=batch_size, lr=lr, seed=seed, jit=not no_jit, out=out, quiet=quiet,
-        )  # fmt: skip
-    except KeyboardInterrupt as stop:  # here, because typer would end without a word
-        raise Interrupted(str(stop)) from stop
-    if not quiet:
-        typer.echo(_summary(result))
-    typer.echo(f"test accuracy {result.test_accuracy:.4f}")
-
-
-def _summary(result: Result) -> str:
-    return (
-        f"{len(result.history)} epochs on {result.device} in {result.seconds:.1f} s, "
-        f"{result.images_per_second:,.0f} images/s; test loss {result.test_loss:.4f}; "
-        f"files in {result.out}"
-    )
+app.command(epilog=recipes())(train)
+app.command()(resume)
+app.command()(evaluate)
+app.command()(predict)
 
 
 @app.command()

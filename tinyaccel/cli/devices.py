@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from tinyaccel.backend import backend_names, get_device, load_backend
 from tinyaccel.cli.measure import measure, row
-from tinyaccel.data.extras import optional
 from tinyaccel.errors import TinyaccelError
+from tinyaccel.extras import optional
 
 
 class Finding(NamedTuple):

@@ -6,16 +6,18 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from tinyaccel.cli.status import INTERRUPTED, WRONG, Interrupted
-from tinyaccel.data.extras import optional
+from tinyaccel.cli.status import INTERRUPTED, TERMINATED, WRONG, Interrupted
 from tinyaccel.errors import PackageError, TinyaccelError
+from tinyaccel.extras import optional
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `tinyaccel` with these arguments (default: the process's own); returns the exit status.
 
-    0 if all went well; 2, with one line on stderr, for a wrong command, option, name or file and
-    for a missing package; 130 for Ctrl-C. With `--debug` errors show their traceback.
+    0 if all went well; 1 if `verify` found something out of its budget; 2, with one line on stderr,
+    for a wrong command, option, name or file, for a missing package, and for training that can't
+    go on; 130 for Ctrl-C and 143 for SIGTERM, after what was reached has been saved, with how to
+    go on from there. With `--debug` errors show their traceback.
 
     >>> main(["--version"])
     tinyaccel 0.1.0
@@ -27,15 +29,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PackageError as error:
         return _say(str(error))
     from tinyaccel.cli.commands import app  # needs typer
+    from tinyaccel.train.signals import Terminated
 
     usage_error = typer.BadParameter.__base__  # click's, for which typer has no name of its own
     try:
         status = app(given, prog_name="tinyaccel", standalone_mode=False)
     except usage_error as error:
-        if not error.message:  # no command at all: the help was asked for, and has been shown
+        text = error.format_message().rstrip(".")
+        if not text:  # no command at all: the help was asked for, and has been shown
             return WRONG
         context = error.ctx.command_path if error.ctx is not None else "tinyaccel"
-        return _say(f"{error.format_message().rstrip('.')}; {context} --help lists what there is")
+        return _say(f"{text}; {context} --help lists what there is")
     except TinyaccelError as error:
         if "--debug" in given:
             traceback.print_exc()
@@ -44,6 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Interrupted, KeyboardInterrupt, typer.Abort) as error:
         _say(str(error) or "interrupted")
         return INTERRUPTED
+    except Terminated as end:
+        _say(str(end))
+        return TERMINATED
+    except SystemExit as end:  # how typer ends after shell completion
+        return end.code if isinstance(end.code, int) else 0
     return status if isinstance(status, int) else 0
 
 

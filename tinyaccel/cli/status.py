@@ -4,6 +4,7 @@ from __future__ import annotations
 
 WRONG = 2  # what the user can put right
 INTERRUPTED = 130  # as a shell gives it for Ctrl-C: 128 + SIGINT
+TERMINATED = 143  # 128 + SIGTERM
 
 
 class Interrupted(Exception):  # noqa: N818  # it is no error

@@ -12,8 +12,8 @@ from typing import Any
 from tinyaccel import dtypes
 from tinyaccel.backend import get_device
 from tinyaccel.cli.devices import survey
-from tinyaccel.data.extras import optional
 from tinyaccel.errors import ArgumentError
+from tinyaccel.extras import optional
 from tinyaccel.op import OPS
 
 FAILED = 1  # exit status: a backend isn't what it should be

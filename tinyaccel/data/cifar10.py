@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
+import shutil
+import tarfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from tinyaccel.data.cache import VARIABLE, alone_in
 from tinyaccel.data.dataset import ArrayDataset, Splits
+from tinyaccel.data.display import display
+from tinyaccel.data.download import RemoteFile, fetch_files
 from tinyaccel.data.files import ByteReader, data_folder, missing
-from tinyaccel.errors import DataError
+from tinyaccel.errors import DataError, SaveError
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 MEAN = (0.4914, 0.4822, 0.4465)  # of all training pixels, on [0, 1], for red, green, blue
@@ -19,13 +25,28 @@ _SHAPE = (3, 32, 32)
 _RECORD = 1 + 3 * 32 * 32
 
 
-def cifar10(folder: str | Path | None = None) -> Splits:
-    """Up to 50,000 small photographs to train on and 10,000 to test on, from local files.
+_FOLDER = "cifar-10-batches-bin"  # in the archive
+_BATCHES = (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin")
 
-    folder  has `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`, or some of them, or
-            parts such as `data_batch_1_first4000.bin` (left out where the whole batch is there);
-            itself, or its folder `cifar10` or `cifar-10-batches-bin`. Default: the environment
-            variable TINYACCEL_DATA
+# The address that its author names, with an MD5 sum; the SHA-256 of the same archive.
+ARCHIVE = RemoteFile(
+    "cifar-10-binary.tar.gz", 170_052_171,
+    "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+    ("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",),
+)  # fmt: skip
+
+
+def cifar10(
+    folder: str | Path | None = None, *, download: bool = True, progress: str = "auto"
+) -> Splits[ArrayDataset, ArrayDataset]:
+    """Up to 50,000 small photographs to train on and 10,000 to test on.
+
+    folder    has `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`, or some of them, or
+              parts such as `data_batch_1_first4000.bin` (left out where the whole batch is there);
+              itself, or its folder `cifar10` or `cifar-10-batches-bin`. Default: the environment
+              variable TINYACCEL_DATA; else the cache
+    download  whether to fetch them into the cache (170 MB) if they are in none of these
+    progress  how that is shown: "auto", "bar", "lines", "quiet"
 
     x: (N, 3, 32, 32), (pixels / 255 - mean) / std in a batch, per channel; y: (N,), 0 to 9. Raises
     `DataError` for files that are missing, truncated, or hold labels that are no class. The
@@ -33,10 +54,47 @@ def cifar10(folder: str | Path | None = None) -> Splits:
 
     A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
     """
-    inside = ("cifar10", "cifar-10-batches-bin")
-    where = data_folder("cifar10", folder, "cifar10/data_batch_1.bin", *inside)
-    where = next((where / sub for sub in inside[1:] if (where / sub).is_dir()), where)
+    where = data_folder(
+        "cifar10", folder, "cifar10/data_batch_1.bin", f"cifar10/{_FOLDER}", "cifar10", _FOLDER,
+        pattern="*_batch*",
+        fetch=(lambda to: fetch_batches(to, progress)) if download else None,
+    )  # fmt: skip
     return Splits(_part(where, "data_batch_*", "train"), _part(where, "test_batch*", "test"))
+
+
+def fetch_batches(to: Path, progress: str) -> None:
+    """Download the archive, unless its six files are there, and unpack them; then delete it."""
+    if all((to / name).is_file() for name in _BATCHES):
+        return
+    fetch_files("cifar10", [ARCHIVE], to, progress)
+    packed = to / ARCHIVE.name
+    with alone_in(to, display(progress)):
+        if packed.is_file():  # else another process has unpacked it
+            _unpack(packed, to)
+            packed.unlink()
+
+
+def _unpack(packed: Path, to: Path) -> None:
+    """The files that are wanted, by name, whatever else an archive holds or calls for."""
+    try:
+        with tarfile.open(packed, "r:gz") as archive:
+            for name in _BATCHES:
+                member = archive.extractfile(f"{_FOLDER}/{name}")
+                if member is None:
+                    raise KeyError(f"{name} is no file")
+                part = to / f"{name}.part"
+                with part.open("wb") as file:
+                    shutil.copyfileobj(member, file)
+                part.replace(to / name)
+    except (tarfile.TarError, KeyError, EOFError, zlib.error) as error:
+        raise DataError(
+            f"cifar10: {packed} can't be unpacked ({error}); delete it, and it is fetched again"
+        ) from error
+    except OSError as error:
+        raise SaveError(
+            f"{to} can't be written: {error.strerror}; free some space, or name another cache with "
+            f"{VARIABLE}"
+        ) from error
 
 
 def _part(folder: Path, pattern: str, what: str) -> ArrayDataset:

@@ -5,34 +5,68 @@ from __future__ import annotations
 import gzip
 import os
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
+from tinyaccel.data.cache import cache_folder
 from tinyaccel.errors import DataError
 
 VARIABLE = "TINYACCEL_DATA"
+OFFLINE = "TINYACCEL_OFFLINE"
 _GZIP = b"\x1f\x8b"
 _CHUNK = 1 << 20
 
 
-def data_folder(name: str, folder: str | Path | None, example: str, *inside: str) -> Path:
+def data_folder(
+    name: str,
+    folder: str | Path | None,
+    example: str,
+    *inside: str,
+    pattern: str,
+    fetch: Callable[[Path], None] | None = None,
+    itself: bool = True,
+) -> Path:
     """The folder with the files of data set `name`.
 
-    That is `folder`, else the environment variable TINYACCEL_DATA; in it the first of the folders
-    `inside` that is there, else itself. Raises `DataError` if it isn't named or isn't there.
+    That is `folder`; else what the environment variable TINYACCEL_DATA names, if that has it; in
+    either the first of the folders `inside` that is there, else itself. Else it is the data set's
+    folder in the cache, after `fetch(folder)` has seen that all files are there.
+
+    pattern  of file names by which a folder has the data set
+    fetch    None: don't download, as if the environment variable TINYACCEL_OFFLINE were set
+    itself   False: the files must be in a folder `inside` of what TINYACCEL_DATA names
+
+    Raises `DataError` if the folder isn't named or isn't there.
     """
-    source = f"folder {folder}"
-    if folder is None:
-        folder = os.environ.get(VARIABLE) or None
-        source = f"{VARIABLE}={folder}"
-    if folder is None:
+    if folder is not None:
+        return _inside(_there(name, Path(folder), f"folder {folder}", example), *inside)
+    cached = cache_folder() / name
+    can_fetch = fetch is not None and not os.environ.get(OFFLINE)
+    named = os.environ.get(VARIABLE)
+    if named:
+        root = _there(name, Path(named), f"{VARIABLE}={named}", example)
+        where = _inside(root, *inside)
+        has_it = any(where.glob(pattern)) and (itself or where != root)
+        if has_it or not (can_fetch or any(cached.glob(pattern))):
+            return where
+    if fetch is not None and can_fetch:
+        fetch(cached)
+    elif not any(cached.glob(pattern)):
         raise DataError(
             f"{name}: no folder given; name one that has {example} in it, with --data-dir "
-            f"(data_dir=) or the environment variable {VARIABLE}"
+            f"(data_dir=) or the environment variable {VARIABLE}, or allow the download"
         )
-    path = Path(folder)
+    return cached
+
+
+def _there(name: str, path: Path, source: str, example: str) -> Path:
     if not path.is_dir():
         what = "is a file" if path.exists() else "doesn't exist"
         raise DataError(f"{name}: {source} {what}; expected a folder that has {example} in it")
+    return path
+
+
+def _inside(path: Path, *inside: str) -> Path:
     return next((path / sub for sub in inside if (path / sub).is_dir()), path)
 
 

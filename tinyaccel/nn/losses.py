@@ -1,17 +1,21 @@
-"""Loss functions as modules: a prediction and a target in, one number (or each) out."""
+"""Loss functions as modules: of classes, of numbers, of probabilities."""
 
 from __future__ import annotations
 
 import inspect
+import math
 from typing import ClassVar, Literal, cast
 
+from tinyaccel.errors import ShapeError
 from tinyaccel.nn.module import Module
+from tinyaccel.nn.settings import not_negative
 from tinyaccel.ops import classification, loss
-from tinyaccel.ops.loss import Reduction, check_reduction
+from tinyaccel.ops.elementwise import less, where
+from tinyaccel.ops.loss import Reduction, check_reduction, reduced
 from tinyaccel.tensor import Tensor
 
 
-class _Loss(Module):
+class Loss(Module):
     """What the losses share: whether they return the mean, the sum, or all values; and options."""
 
     _reductions: ClassVar[tuple[str, ...]] = ()  # beyond "mean", "sum" and "none"
@@ -25,6 +29,12 @@ class _Loss(Module):
             else:
                 setattr(self, name, value)
 
+    def _check_equal(self, **inputs: Tensor) -> None:
+        """Raise `ShapeError` unless all inputs have one shape."""
+        if len({x.shape for x in inputs.values()}) > 1:
+            listed = ", ".join(f"{name} {x.shape}" for name, x in inputs.items())
+            raise ShapeError(f"{type(self).__name__}: {listed}; must be equal")
+
     def extra_repr(self) -> str:
         """The settings that aren't as they are by default."""
         parameters = inspect.signature(type(self)).parameters.values()
@@ -36,7 +46,7 @@ class _Loss(Module):
         )
 
 
-class CrossEntropyLoss(_Loss):
+class CrossEntropyLoss(Loss):
     """-log softmax(logits)[label], averaged over the batch: see `tinyaccel.cross_entropy`.
 
     weight           (C,): of each class, a buffer; or None for 1
@@ -77,7 +87,7 @@ class CrossEntropyLoss(_Loss):
         )  # fmt: skip
 
 
-class NLLLoss(_Loss):
+class NLLLoss(Loss):
     """-input[label], averaged: see `tinyaccel.nll`.
 
     Options as for `CrossEntropyLoss`. input: (N, C, ...), as `LogSoftmax(1)` gives it; labels:
@@ -103,7 +113,7 @@ class NLLLoss(_Loss):
         )  # fmt: skip
 
 
-class MSELoss(_Loss):
+class MSELoss(Loss):
     """(prediction - target)**2, averaged over all elements; two tensors of one shape.
 
     reduction "sum" adds instead, "none" returns all. Raises `ShapeError` for two shapes.
@@ -120,7 +130,7 @@ class MSELoss(_Loss):
         return loss.mse(prediction, target, reduction=self.reduction)
 
 
-class L1Loss(_Loss):
+class L1Loss(Loss):
     """|prediction - target|, averaged over all elements; two tensors of one shape.
 
     reduction "sum" adds instead, "none" returns all. Raises `ShapeError` for two shapes.
@@ -133,7 +143,7 @@ class L1Loss(_Loss):
         return loss.l1(prediction, target, reduction=self.reduction)
 
 
-class HuberLoss(_Loss):
+class HuberLoss(Loss):
     """d**2 / 2 where |d| is below delta, else delta (|d| - delta/2); d = prediction - target.
 
     Averaged; reduction "sum" adds instead, "none" returns all. Two tensors of one shape. Raises
@@ -149,7 +159,7 @@ class HuberLoss(_Loss):
         return loss.huber(prediction, target, delta=self.delta, reduction=self.reduction)
 
 
-class SmoothL1Loss(_Loss):
+class SmoothL1Loss(Loss):
     """d**2 / (2 beta) where |d| is below beta, else |d| - beta/2; d = prediction - target.
 
     Averaged; reduction "sum" adds instead, "none" returns all. Two tensors of one shape. Raises
@@ -165,7 +175,7 @@ class SmoothL1Loss(_Loss):
         return loss.smooth_l1(prediction, target, beta=self.beta, reduction=self.reduction)
 
 
-class BCELoss(_Loss):
+class BCELoss(Loss):
     """-(t log p + (1 - t) log(1 - p)) * weight, averaged: see `tinyaccel.bce`.
 
     weight: broadcasts to the prediction, a buffer; or None for 1. prediction: p from 0 to 1;
@@ -181,7 +191,7 @@ class BCELoss(_Loss):
         return loss.bce(prediction, target, self.weight, reduction=self.reduction)
 
 
-class BCEWithLogitsLoss(_Loss):
+class BCEWithLogitsLoss(Loss):
     """Binary cross-entropy of sigmoid(logits), averaged: see `tinyaccel.bce_with_logits`.
 
     weight, pos_weight: broadcast to the logits, buffers; or None for 1. The second one is that of
@@ -210,7 +220,7 @@ class BCEWithLogitsLoss(_Loss):
         )
 
 
-class KLDivLoss(_Loss):
+class KLDivLoss(Loss):
     """p (log p - log q), averaged over all elements: see `tinyaccel.kl_div`.
 
     reduction "batchmean" divides by the first axis only, "sum" adds, "none" returns all;
@@ -229,3 +239,82 @@ class KLDivLoss(_Loss):
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         return loss.kl_div(prediction, target, log_target=self.log_target, reduction=self.reduction)
+
+
+class PoissonNLLLoss(Loss):
+    """e**x - t x, averaged: minus the log of a Poisson probability of t, whose mean is e**x.
+
+    log_input  if not, x is the mean itself, and the loss x - t log(x + eps)
+    full       whether to add Stirling's log t! = t log t - t + log(2 pi t) / 2 where t is above 1
+    eps        keeps log away from 0
+    reduction  "mean", "sum", or "none" for all of them
+
+    prediction: x; target: t, counts, of the same shape. Raises `ShapeError` for two shapes.
+    """
+
+    log_input: bool
+    full: bool
+    eps: float
+
+    def __init__(
+        self,
+        log_input: bool = True,
+        full: bool = False,
+        *,
+        eps: float = 1e-8,
+        reduction: Reduction = "mean",
+    ) -> None:
+        not_negative("PoissonNLLLoss", eps=eps)
+        super().__init__(reduction, log_input=log_input, full=full, eps=eps)
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        self._check_equal(prediction=prediction, target=target)
+        if self.log_input:
+            values = prediction.exp() - target * prediction
+        else:
+            values = prediction - target * (prediction + self.eps).log()
+        if self.full:
+            counts = less(1, target)
+            t = where(counts, target, 1)  # or the gradient at 0 would be 0 * inf
+            values = values + where(counts, t * t.log() - t + (t * (2 * math.pi)).log() * 0.5, 0)
+        return reduced(values, self.reduction)
+
+
+class GaussianNLLLoss(Loss):
+    """(log v + (x - t)**2 / v) / 2, averaged: minus the log of a normal density, variance v.
+
+    full       whether to add the constant log(2 pi) / 2
+    eps        the least that v counts as; its gradient is as if it were eps, so that it can grow
+    reduction  "mean", "sum", or "none" for all of them
+
+    prediction: x; target: t, of the same shape; variance: v, of that shape too, or with a last
+    axis of 1, or without it. Raises `ShapeError` for other shapes.
+    D. Nix, A. Weigend, "Estimating the mean and variance of the target probability distribution",
+    ICNN 1994.
+    """
+
+    full: bool
+    eps: float
+
+    def __init__(
+        self, *, full: bool = False, eps: float = 1e-6, reduction: Reduction = "mean"
+    ) -> None:
+        not_negative("GaussianNLLLoss", eps=eps)
+        super().__init__(reduction, full=full, eps=eps)
+
+    def forward(self, prediction: Tensor, target: Tensor, variance: Tensor) -> Tensor:
+        self._check_equal(prediction=prediction, target=target)
+        if variance.shape == prediction.shape[:-1]:
+            variance = variance.expand_dims(-1)
+        if variance.shape not in (prediction.shape, (*prediction.shape[:-1], 1)):
+            raise ShapeError(
+                f"GaussianNLLLoss: variance {variance.shape} for {prediction.shape}; expected the "
+                "same, a last axis of 1, or none"
+            )
+        least = (variance - variance.detach()) + self.eps  # eps, with the variance's gradient
+        v = where(less(variance, self.eps), least, variance)
+        difference = prediction - target
+        values = (v.log() + difference * difference / v) * 0.5
+        if self.full:
+            values = values + 0.5 * math.log(2 * math.pi)
+        return reduced(values, self.reduction)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,15 @@ from tinyaccel.graph import Scope
 from tinyaccel.nn.printing import tree
 from tinyaccel.tensor import Tensor, relocate, tensor
 from tinyaccel.trace import TRACE, Trace, Var, guard, refuse, user_line
+
+R_co = TypeVar("R_co", covariant=True)
+
+
+class Forward(Protocol[R_co]):
+    """What has a forward, as type checkers see it: calling the module returns what that does."""
+
+    @property
+    def forward(self) -> Callable[..., R_co]: ...
 
 
 class LoadReport(NamedTuple):
@@ -86,13 +95,19 @@ class Module:
     # Each subclass has its own signature, which a method here would forbid.
     forward: Callable[..., Tensor] = _forward
 
-    def __call__(self, *inputs: object, **options: object) -> Tensor:
-        trace = TRACE.get()
-        if trace is None:
-            return self.forward(*inputs, **options)
-        self._read()
-        with trace.within(Scope(trace.scope.phase, self._place(trace))):
-            return self.forward(*inputs, **options)
+    if TYPE_CHECKING:  # a few layers return more than one tensor
+
+        def __call__(self: Forward[R_co], *inputs: object, **options: object) -> R_co: ...
+
+    else:
+
+        def __call__(self, *inputs: object, **options: object) -> object:
+            trace = TRACE.get()
+            if trace is None:
+                return self.forward(*inputs, **options)
+            self._read()
+            with trace.within(Scope(trace.scope.phase, self._place(trace))):
+                return self.forward(*inputs, **options)
 
     def _place(self, trace: Trace) -> str:
         """This layer's path from the outermost module that the trace has seen called."""

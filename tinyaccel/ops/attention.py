@@ -49,7 +49,7 @@ def _prepare(
     return {"is_causal": bool(is_causal), "scale": factor}
 
 
-def _weights(scores: Tensor) -> Tensor:
+def masked_softmax(scores: Tensor) -> Tensor:
     """softmax along the last axis, and 0 for a row of -inf alone, where it would be NaN."""
     nothing = equal(max(scores, -1, keepdims=True), -math.inf)
     return where(nothing, 0, softmax(where(nothing, 0, scores)))
@@ -95,4 +95,4 @@ def scaled_dot_product_attention(
         scores = where(mask, scores, -math.inf)
     else:
         scores = scores + (mask if mask.dtype is q.dtype else mask.astype(q.dtype))
-    return (softmax(scores) if mask is None else _weights(scores)) @ v
+    return (softmax(scores) if mask is None else masked_softmax(scores)) @ v

@@ -150,7 +150,7 @@ def body_graph(op: Op, specs: Sequence[Spec], attrs: Mapping[str, Any]) -> Graph
 
 def composite(
     *,
-    vjp: tuple[Rule | None, ...] | None = None,
+    vjp: tuple[Rule | None, ...] | Callable[..., Sequence[Tensor | None]] | None = None,
     prepare: Callable[..., dict[str, Any]] | None = None,
     takes: Takes = "float",
     together: tuple[int, ...] | None = None,

@@ -18,7 +18,7 @@ from tinyaccel.op import Budget, Interval, Spec
 from tinyaccel.ops.convolution import Ends, of_one_row, places1d, places2d, single
 from tinyaccel.ops.define import composite
 from tinyaccel.ops.elementwise import equal, not_equal, where
-from tinyaccel.ops.indexing import scatter_add, take
+from tinyaccel.ops.indexing import scatter_add, take, take_along_axis
 from tinyaccel.ops.movement import pad
 from tinyaccel.ops.unfold import fold
 from tinyaccel.tensor import Tensor, apply, full, tensor
@@ -198,31 +198,59 @@ def avg_pool2d(
     return (total / count).astype(x.dtype)
 
 
-def _bin_means(x: Tensor, axis: int, out: int) -> Tensor:
-    """The means of `out` bins along an axis; bin i is floor(i*n/out) to ceil((i+1)*n/out)."""
+# Bins: windows of which the number is given, and the size follows
+
+
+def _bins(n: int, out: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Where `out` bins of n values start and end: bin i is floor(i*n/out) to ceil((i+1)*n/out)."""
+    numbers = np.arange(out)
+    return numbers * n // out, -((numbers + 1) * -n // out)
+
+
+def _parted(x: Tensor, axis: int, out: int) -> Tensor:
+    """Each bin along an axis of its own, behind that of the bins.
+
+    A bin that is shorter than others has its last value more than once.
+    """
     n = x.shape[axis]
-    before, behind = x.shape[:axis], x.shape[axis + 1 :]
     if n % out == 0:
-        return x.reshape(*before, out, n // out, *behind).sum(axis + 1) / float(n // out)
-    bins = np.arange(out)
-    starts, ends = bins * n // out, -((bins + 1) * -n // out)
-    width = int((ends - starts).max())
-    places = starts[:, None] + np.arange(width)
-    rows = tensor(np.minimum(places, n - 1), dtype=dtypes.int32, device=x.device)
-    ones = (1,) * len(behind)
-    inside = tensor((places < ends[:, None]).reshape(out, width, *ones), device=x.device)
-    count = tensor((ends - starts).reshape(out, *ones), dtype=x.dtype, device=x.device)
-    return where(inside, take(x, rows, axis=axis), 0).sum(axis + 1) / count
+        return x.reshape(*x.shape[:axis], out, n // out, *x.shape[axis + 1 :])
+    starts, ends = _bins(n, out)
+    places = starts[:, None] + np.arange((ends - starts).max())
+    rows = tensor(np.minimum(places, ends[:, None] - 1), dtype=dtypes.int32, device=x.device)
+    return take(x, rows, axis=axis)
 
 
-def _prepare_adaptive(x: Spec, *, size: Any) -> dict[str, Any]:
-    name = "adaptive_avg_pool2d"
-    if len(x.shape) != 4 or 0 in x.shape[2:]:
-        raise ShapeError(f"{name}: input {x.shape}; expected (N, C, H, W), H and W at least 1")
-    return {"size": shapes.pair(size, "size", name)}
+def _bin_means(x: Tensor, axis: int, out: int) -> Tensor:
+    """The means of `out` bins along an axis."""
+    n, bins = x.shape[axis], _parted(x, axis, out)
+    if n % out == 0:
+        return bins.sum(axis + 1) / float(n // out)
+    starts, ends = _bins(n, out)
+    sizes, width = (ends - starts)[:, None], bins.shape[axis + 1]
+    ones = (1,) * (x.ndim - axis - 1)
+    inside = tensor((np.arange(width) < sizes).reshape(out, width, *ones), device=x.device)
+    count = tensor(sizes.reshape(out, *ones), dtype=x.dtype, device=x.device)
+    return where(inside, bins, 0).sum(axis + 1) / count
 
 
-@composite(prepare=_prepare_adaptive)
+def _bin_maxima(x: Tensor, axis: int, out: int) -> Tensor:
+    """The first of the largest values of `out` bins along an axis."""
+    bins = _parted(x, axis, out)
+    first = bins.argmax(axis + 1, keepdims=True)
+    return take_along_axis(bins, first, axis=axis + 1).squeeze(axis + 1)
+
+
+def _prepare_adaptive(name: str) -> Any:
+    def prepare(x: Spec, *, size: Any) -> dict[str, Any]:
+        if len(x.shape) != 4 or 0 in x.shape[2:]:
+            raise ShapeError(f"{name}: input {x.shape}; expected (N, C, H, W), H and W at least 1")
+        return {"size": shapes.pair(size, "size", name)}
+
+    return prepare
+
+
+@composite(prepare=_prepare_adaptive("adaptive_avg_pool2d"))
 def adaptive_avg_pool2d(x: Tensor, /, size: shapes.Pair) -> Tensor:
     """The means of `size` (OH, OW) bins, each as large as the others or one larger.
 
@@ -237,6 +265,21 @@ def adaptive_avg_pool2d(x: Tensor, /, size: shapes.Pair) -> Tensor:
     rows, columns = size  # type: ignore[misc]  # a pair by now
     wide = x.astype(dtypes.promote(x.dtype, dtypes.float32))
     return _bin_means(_bin_means(wide, 2, rows), 3, columns).astype(x.dtype)
+
+
+@composite(takes="any", prepare=_prepare_adaptive("adaptive_max_pool2d"), budget=Budget("exact"))
+def adaptive_max_pool2d(x: Tensor, /, size: shapes.Pair) -> Tensor:
+    """The largest values of `size` (OH, OW) bins, which lie as in `adaptive_avg_pool2d`.
+
+    x: (N, C, H, W). The gradient goes to the first of equal maxima, row by row; NaN is larger than
+    everything. Returns (N, C, OH, OW). Raises `ShapeError` for an image without pixels.
+
+    >>> import tinyaccel as ta
+    >>> ta.adaptive_max_pool2d(ta.tensor([[[[1.0, 2, 3], [4, 5, 6]]]]), (1, 2))
+    tensor([[[[5., 6.]]]])
+    """
+    rows, columns = size  # type: ignore[misc]  # a pair by now
+    return _bin_maxima(_bin_maxima(x, 3, columns), 2, rows)  # first within rows, then among them
 
 
 # Signals

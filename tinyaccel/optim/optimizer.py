@@ -1,196 +1,200 @@
-"""Optimizer: what all of them share; state, hyper-parameters, and the walk over the parameters."""
+"""Optimizer: what all of them share; groups of parameters, their state, and the walk over them."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Self, overload
+from typing import Any, Self, TypeAlias
 
-import numpy as np
 import numpy.typing as npt
 
 from tinyaccel import dtypes
 from tinyaccel.backend import Device, get_device
-from tinyaccel.contexts import setting
 from tinyaccel.dtypes import DType
-from tinyaccel.errors import ArgumentError, DeviceError, DTypeError, GradientError
-from tinyaccel.ops.elementwise import expm1
-from tinyaccel.shapes import Shape
+from tinyaccel.errors import ArgumentError, DeviceError
+from tinyaccel.ops.elementwise import expm1, where
+from tinyaccel.optim.group import ParameterGroup, cast, checked, computes_in
+from tinyaccel.optim.hyper import Hyper, HyperPair
+from tinyaccel.optim.state import Arrays, check_fit, host, load
 from tinyaccel.tape import no_grad
-from tinyaccel.tensor import Tensor, relocate, tensor
-from tinyaccel.trace import TRACE, guard, refuse, updating
+from tinyaccel.tensor import Tensor
+from tinyaccel.trace import guard, refuse, updating
 
-
-class Hyper:
-    """A hyper-parameter that may change between steps: a 0-d tensor behind a property.
-
-    `opt.lr` gives its present value as a tensor, `opt.lr = 0.01` assigns to it, so that a jitted
-    step sees the change without being traced again.
-
-    below       it must be smaller than this (and at least 0)
-    optional    0 leaves its part of the formula out; a jitted step is traced again for that
-    complement  also keep 1 - value, subtracted in float64: 1 - 0.999 isn't exact in float32
-    logarithm   also keep log(value), likewise
-    buffer      a state tensor per parameter that is only needed while this is in use
-    """
-
-    name: str
-
-    def __init__(
-        self,
-        *,
-        below: float = math.inf,
-        optional: bool = False,
-        complement: bool = False,
-        logarithm: bool = False,
-        buffer: str | None = None,
-    ) -> None:
-        self.below, self.optional, self.buffer = below, optional, buffer
-        self.complement, self.logarithm = complement, logarithm
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    @overload
-    def __get__(self, optimizer: None, owner: type) -> Hyper: ...
-    @overload
-    def __get__(self, optimizer: Optimizer, owner: type) -> Tensor: ...
-    def __get__(self, optimizer: Optimizer | None, owner: type) -> Hyper | Tensor:
-        # Detached: who keeps the value of today doesn't see that of tomorrow.
-        return self if optimizer is None else optimizer._hyper[self.name].detach()
-
-    def __set__(self, optimizer: Optimizer, value: float | Tensor) -> None:
-        name = type(optimizer).__name__
-        if isinstance(value, Tensor):
-            if self.complement or self.logarithm:
-                raise ArgumentError(f"{name}: {self.name} given as a tensor; expected a number")
-            optimizer._hyper[self.name].assign(_cast(value, optimizer._dtype))
-        else:
-            self.check(name, value)
-            for key, number in self.numbers(value).items():
-                optimizer._hyper[key].assign(number)
-        optimizer._use(self, isinstance(value, Tensor) or value != 0)
-
-    def check(self, owner: str, value: float) -> None:
-        """Raise `ArgumentError` unless 0 <= value < below."""
-        if not dtypes.is_scalar(value) or not 0 <= value < self.below:
-            limit = "0 or more" if self.below == math.inf else f"at least 0 and below {self.below}"
-            raise ArgumentError(f"{owner}: {self.name}={value!r}; expected a number, {limit}")
-
-    def numbers(self, value: float) -> dict[str, float]:
-        """The value and what is derived from it, by the names they are kept under."""
-        result = {self.name: float(value)}
-        if self.complement:
-            result[f"1-{self.name}"] = 1 - float(value)
-        if self.logarithm:
-            result[f"log {self.name}"] = math.log(value) if value else -math.inf
-        return result
+Option: TypeAlias = float | tuple[float, float]
+Params: TypeAlias = Iterable[Tensor | tuple[str, Tensor] | Mapping[str, object]]
 
 
 class Optimizer:
     """Base of all optimizers: changes parameters by their gradients.
 
-    params    tensors, as `model.parameters()` gives them: leaves, floats, all on one device
-    options   the options by name, those that are a `Hyper` of the class and others, which are
-              fixed; `defaults` shows them as they were given
+    params    tensors, as `model.parameters()` gives them, or pairs of name and tensor, as
+              `model.named_parameters()`: leaves, floats, all on one device. Or groups:
+              `[{"params": ..., "lr": 0.1}, {"params": ...}]`, each with the options that are
+              its own
+    options   what holds for a group that doesn't say otherwise, by name: those that are a `Hyper`
+              of the class, and others, which are fixed; `defaults` shows them as they were given
     maximize  climb instead of descend
 
+    `param_groups` are the groups: `opt.param_groups[0]["lr"] = 0.01`. A plain list of parameters
+    is one group. `opt.lr = 0.01` sets all groups.
+
     A subclass names its per-parameter state in `buffers` (shaped as the parameter) and `counters`
-    (0-d), and defines `update`. All state is made here, as tensors on the parameters' device and
-    changed by `assign` alone, so a whole training step can be jitted. float16 and bfloat16
-    parameters are updated in float32, which their state is kept in, and rounded once.
+    (0-d), and defines `update`; it may define `check_options` and `make_state`. All state is made
+    here, as tensors on the parameters' device and changed by `assign` alone, so a whole training
+    step can be jitted. float16 and bfloat16 parameters are updated in float32, which their state
+    is kept in, and rounded once.
 
     Raises `ArgumentError`, `DTypeError`, `GradientError` or `DeviceError` for what can't be
     optimized or has an impossible value.
+
+    >>> import tinyaccel as ta
+    >>> body, head = (ta.tensor([1.0], requires_grad=True) for _ in range(2))
+    >>> groups = [{"params": [body], "lr": 0.125}, {"params": [head]}]
+    >>> opt = ta.optim.SGD(groups, lr=0.5)
+    >>> (body + head).sum().backward()
+    >>> opt.step()
+    >>> body.tolist(), head.tolist()
+    ([0.875], [0.5])
     """
 
-    __slots__ = ("_dtype", "_hyper", "_used", "defaults", "device", "params", "state")
+    __slots__ = ("_groups", "defaults", "device")
 
     buffers: tuple[str, ...] = ()
     counters: tuple[str, ...] = ()
 
-    params: tuple[Tensor, ...]
-    state: dict[str, list[Tensor]]  # by name, one per parameter
     device: Device
     defaults: Mapping[str, float]  # the options as they were given; flags are bools
+    _groups: tuple[ParameterGroup, ...]
 
-    def __init__(self, params: Iterable[Tensor], **options: float) -> None:
+    def __init__(self, params: Params, **options: Option) -> None:
         name = type(self).__name__
-        self.params = _checked(name, params)
-        self.device = self.params[0].device
-        self.defaults = MappingProxyType(options)
-        computing = [_computes_in(p.dtype) for p in self.params]
-        self._dtype = dtypes.promote(*computing)
-        self._hyper: dict[str, Tensor] = {}
-        self._used: set[str] = set()
-        self.state = {}
-        with setting(TRACE, None):  # state is real even if a trace is going on
-            for hyper in self._hypers():
-                value = options[hyper.name]
-                hyper.check(name, value)
-                for key, number in hyper.numbers(value).items():
-                    t = tensor(number, dtype=self._dtype, device=self.device)
-                    t.label = f"{name}.{key}"
-                    self._hyper[key] = t
-                self._use(hyper, value != 0)
-        for buffer in self.buffers:
-            self.add_state(buffer)
-        for counter in self.counters:
-            self.add_state(counter, shape=())
+        self.defaults = MappingProxyType(self._split(options))
+        self._groups = ()
+        for group in _as_groups(name, params):
+            self._add(group)
+
+    # Groups
+
+    @property
+    def param_groups(self) -> tuple[ParameterGroup, ...]:
+        """The groups of parameters, each with its options; `add_param_group` adds one."""
+        guard(self, "param_groups", lambda: len(self._groups))
+        return self._groups
+
+    def add_param_group(self, group: Mapping[str, object]) -> None:
+        """Optimize more parameters from now on, with options of their own.
+
+        group  "params": tensors, or pairs of name and tensor; and options by name, those that are
+               missing being the optimizer's `defaults`
+
+        A jitted step is traced again. From two groups on `state_dict` names hyper-parameters
+        "groups.0.lr", "groups.1.lr", ... Raises what making an optimizer does, `TraceError` in a
+        traced function; nothing is added then.
+        """
+        refuse("add_param_group", "add it outside the jitted function")
+        self._add(group)
+
+    def _add(self, given: Mapping[str, object]) -> None:
+        name, known, declared = type(self).__name__, self._groups, self._declared()
+        hypers = {n: kind for n, kind in declared.items() if isinstance(kind, Hyper)}
+        pairs = {n: kind for n, kind in declared.items() if isinstance(kind, HyperPair)}
+        if not isinstance(given, Mapping) or "params" not in given:
+            what = list(given) if isinstance(given, Mapping) else type(given).__name__
+            raise ArgumentError(
+                f'{name}: a group of parameters is {what}; expected {{"params": ..., "lr": ...}}'
+            )
+        own = self._split({n: value for n, value in given.items() if n != "params"})
+        unknown = [repr(n) for n in own if n not in self.defaults]
+        if unknown:
+            raise ArgumentError(
+                f"{name}: a group has {', '.join(unknown)}; expected params, and any of "
+                f"{', '.join([*self.defaults, *pairs])}"
+            )
+        params, first = given["params"], sum(len(group.params) for group in known)
+        params = [params] if isinstance(params, Tensor) else params
+        found = checked(name, params, first, self.device if known else None)
+        if {id(p) for p, _ in found} & {id(p) for group in known for p in group.params}:
+            raise ArgumentError(f"{name}: a parameter is given twice; give each once")
+        options = {**self.defaults, **own}
+        self.check_options(options)
+        label = f"{name}.param_groups[{len(known)}]" if known else name
+        group = ParameterGroup(name, label, found, options, hypers, pairs, first)
+        self.make_state(group)
+        self.device, self._groups = group.device, (*known, group)
 
     @classmethod
-    def _hypers(cls) -> list[Hyper]:
-        found = {n: h for base in reversed(cls.__mro__) for n, h in vars(base).items()}
-        return [h for h in found.values() if isinstance(h, Hyper)]
+    def _declared(cls) -> dict[str, object]:
+        """The class attributes, those of its bases first."""
+        return {n: value for base in reversed(cls.__mro__) for n, value in vars(base).items()}
 
-    def add_state(self, name: str, value: float = 0.0, shape: Shape | None = None) -> None:
-        """Give every parameter one more state tensor, of its own shape unless another is named."""
-        with setting(TRACE, None):
-            self.state[name] = [
-                tensor(
-                    np.full(p.shape if shape is None else shape, value),
-                    dtype=_computes_in(p.dtype), device=self.device,
-                )
-                for p in self.params
-            ]  # fmt: skip
-        for i, (p, t) in enumerate(zip(self.params, self.state[name], strict=True)):
-            t.label = f"{p.label or f'params[{i}]'}.{name}"
+    @classmethod
+    def _split(cls, options: Mapping[str, object]) -> dict[str, Any]:
+        """The options with `betas` as beta1 and beta2."""
+        declared = cls._declared()
+        result: dict[str, Any] = {}
+        for name, value in options.items():
+            kind = declared.get(name)
+            if isinstance(kind, HyperPair):
+                result.update(kind.split(cls.__name__, value))
+            else:
+                result[name] = value
+        return result
 
-    def _use(self, hyper: Hyper, on: bool) -> None:
-        """Note whether an optional hyper-parameter takes part from now on."""
-        if hyper.optional and on:
-            self._used.add(hyper.name)
-            if hyper.buffer is not None and hyper.buffer not in self.state:
-                self.add_state(hyper.buffer)
-        elif hyper.optional:
-            self._used.discard(hyper.name)
+    def check_options(self, options: Mapping[str, float]) -> None:
+        """Raise `ArgumentError` for fixed options of a group that can't be; for subclasses."""
 
-    def uses(self, name: str) -> bool:
-        """Whether an optional hyper-parameter is other than 0; a trace depends on it."""
-        guard(self, f"uses {name}", lambda: name in self._used)
-        return name in self._used
+    def make_state(self, group: ParameterGroup) -> None:
+        """Give a new group its state tensors; a subclass may add more, as its options demand."""
+        for buffer in self.buffers:
+            group.add_state(buffer)
+        for counter in self.counters:
+            group.add_state(counter, shape=())
+
+    @property
+    def params(self) -> tuple[Tensor, ...]:
+        """All parameters, group after group: this is how they are numbered."""
+        return tuple(p for group in self.param_groups for p in group.params)
+
+    @property
+    def state(self) -> dict[str, list[Tensor]]:
+        """The state tensors by name, one for each parameter whose group has it."""
+        result: dict[str, list[Tensor]] = {}
+        for group in self.param_groups:
+            for name, row in group.state.items():
+                result.setdefault(name, []).extend(row)
+        return result
 
     # The step
 
-    def step(self) -> None:
-        """Change every parameter that has a gradient, once."""
-        maximize = self.defaults.get("maximize", False)
+    def step(self, when: Tensor | None = None) -> None:
+        """Change every parameter that has a gradient, once.
+
+        when  a 0-d bool tensor: where it is False, parameters and state stay as they are to the
+              bit, NaN gradients or not. The device decides, nothing is read back: this is how
+              `GradScaler` leaves out a step that overflowed.
+
+        Raises `ArgumentError` for another `when`, `DeviceError` if parameters have moved and the
+        optimizer hasn't.
+        """
+        name = type(self).__name__
+        check_condition(f"{name}.step", when)
         with no_grad():
-            for i, p in enumerate(self.params):
-                g = p.grad
-                if g is None:
-                    continue
-                if p.device is not self.device:
-                    raise DeviceError(
-                        f"{type(self).__name__}: {p.label or f'parameter {i}'} is on {p.device}, "
-                        f"the optimizer's state on {self.device}; use opt.to({p.device.name!r})"
-                    )
-                wide = _computes_in(p.dtype)
-                state = ParameterState(self, i, wide)
-                with updating(f"{p.label or f'parameter {i}'} ({type(self).__name__})"):
-                    new = self.update(_cast(p, wide), _cast(-g if maximize else g, wide), state)
-                    p.assign(_cast(new, p.dtype))
+            for group in self.param_groups:
+                for i, p in enumerate(group.params):
+                    if p.grad is not None:
+                        with updating(f"{group.name(i)} ({name})"):
+                            self._step(ParameterState(group, i, when), p, p.grad)
+
+    def _step(self, state: ParameterState, p: Tensor, g: Tensor) -> None:
+        if p.device is not self.device:
+            raise DeviceError(
+                f"{type(self).__name__}: {state.group.name(state.index)} is on {p.device}, the "
+                f"optimizer's state on {self.device}; use opt.to({p.device.name!r})"
+            )
+        wide = computes_in(p.dtype)
+        g = -g if state.group.fixed.get("maximize", False) else g
+        new = self.update(cast(p, wide), cast(g, wide), state)
+        replace(p, cast(new, p.dtype), state.when)
 
     def update(self, p: Tensor, g: Tensor, state: ParameterState) -> Tensor:
         """The new value of one parameter; subclasses define it.
@@ -210,66 +214,62 @@ class Optimizer:
     def to(self, device: str | Device) -> Self:
         """Move all state to another device, after the model; returns the optimizer."""
         self.device = get_device(device)
-        for t in self._tensors().values():
-            relocate(t, self.device)
+        for group in self._groups:
+            group.to(self.device)
         return self
+
+    def _prefix(self, i: int) -> str:
+        return "" if len(self._groups) == 1 else f"groups.{i}."
 
     def _tensors(self) -> dict[str, Tensor]:
         """Every tensor of the state: "lr", "exp_avg.0", ..."""
-        named = {f"{name}.{i}": t for name, row in self.state.items() for i, t in enumerate(row)}
-        return {**self._hyper, **named}
+        rows = [group.tensors(self._prefix(i)) for i, group in enumerate(self._groups)]
+        return {name: t for row in rows for name, t in row.items()}
 
     def state_dict(self) -> dict[str, npt.NDArray[Any]]:
-        """Copies of all state on the host: hyper-parameters ("lr") and, by the parameter's number,
-        moments and counts ("exp_avg.0"). Flat, so that any array file can hold it.
+        """Copies of all state on the host: hyper-parameters ("lr"; with several groups
+        "groups.0.lr" and so on) and, by the parameter's number, moments and counts ("exp_avg.0").
+        Flat, so that any array file can hold it.
         """
-        return {name: t.numpy() for name, t in self._tensors().items()}
+        return host(self._tensors())
 
-    def load_state_dict(self, state: Mapping[str, npt.ArrayLike]) -> None:
+    def load_state_dict(self, state: Arrays) -> None:
         """Replace all state, so that training goes on exactly as after the saved step.
 
         Raises `ArgumentError`, which names what is missing, unexpected or of the wrong shape;
         nothing is changed unless everything fits.
         """
         refuse("load_state_dict", "load outside the jitted function")
-        arrays = {name: np.asarray(value) for name, value in state.items()}
-        before = (set(self._used), dict(self.state))
-        for hyper in self._hypers():
-            if hyper.name in arrays:
-                if hyper.buffer is not None and f"{hyper.buffer}.0" in arrays:
-                    self._use(hyper, True)  # so that there is a buffer to be filled
-                self._use(hyper, bool(np.any(arrays[hyper.name] != 0)))
-        own = self._tensors()
-        problems = {
-            "missing": [n for n in own if n not in arrays],
-            "unexpected": [n for n in arrays if n not in own],
-            "wrong shape": [
-                f"{n} {arrays[n].shape} for {t.shape}"
-                for n, t in own.items()
-                if n in arrays and arrays[n].shape != t.shape
-            ],
-        }
-        if any(problems.values()):
-            self._used, self.state = before
-            listed = "; ".join(f"{what}: {', '.join(n)}" for what, n in problems.items() if n)
+        saved = {name.split(".")[1] for name in state if name.startswith("groups.")}
+        if len(saved or "1") != len(self._groups):
             raise ArgumentError(
-                f"load_state_dict: the state doesn't fit this {type(self).__name__}: {listed}; "
+                f"load_state_dict: the state doesn't fit this {type(self).__name__}: it is of "
+                f"{len(saved or '1')} parameter groups, here are {len(self._groups)}; "
                 "nothing was loaded"
             )
-        for name, t in own.items():
-            t.assign(tensor(arrays[name].astype(t.dtype.numpy), device=t.device))
+        before = [group.remember() for group in self._groups]
+        for i, group in enumerate(self._groups):
+            group.prepare(state, self._prefix(i))
+        try:
+            check_fit(type(self).__name__, self._tensors(), state)
+        except ArgumentError:
+            for group, kept in zip(self._groups, before, strict=True):
+                group.restore(kept)
+            raise
+        load(self._tensors(), state)
 
     def __repr__(self) -> str:
         """The options as they are now: Adam(lr=0.001, ...) over 8 parameters, 93,322 numbers"""
-        options: dict[str, object] = dict(self.defaults)
-        with setting(TRACE, None):
-            options |= {h.name: f"{self._hyper[h.name].item():.7g}" for h in self._hypers()}
-        shown = ", ".join(f"{name}={value}" for name, value in options.items())
-        total = sum(p.size for p in self.params)
-        return (
-            f"{type(self).__name__}({shown}) "
-            f"over {len(self.params)} parameters, {total:,} numbers on {self.device}"
+        name, groups = type(self).__name__, self._groups
+        params = [p for group in groups for p in group.params]
+        total = (
+            f"over {len(params)} parameters, {sum(p.size for p in params):,} numbers "
+            f"on {self.device}"
         )
+        if len(groups) == 1:
+            return f"{name}({groups[0].describe()}) {total}"
+        lines = [f"  {i}: {len(g.params)} with {g.describe()}" for i, g in enumerate(groups)]
+        return "\n".join([f"{name} in {len(groups)} groups {total}", *lines])
 
 
 class ParameterState:
@@ -279,70 +279,65 @@ class ParameterState:
     setting it assigns.
     """
 
-    def __init__(self, optimizer: Optimizer, index: int, dtype: DType) -> None:
-        self._optimizer, self._index, self._dtype = optimizer, index, dtype
+    def __init__(self, group: ParameterGroup, index: int, when: Tensor | None = None) -> None:
+        self.group, self.index, self.when = group, index, when
+        self._dtype: DType = computes_in(group.params[index].dtype)
 
     def __getitem__(self, name: str) -> Tensor:
-        return self._optimizer.state[name][self._index]
+        return self.group.state[name][self.index]
 
     def __setitem__(self, name: str, value: Tensor) -> None:
-        self._optimizer.state[name][self._index].assign(value)
+        replace(self[name], value, self.when)
 
     def hyper(self, name: str) -> Tensor:
         """A hyper-parameter's tensor."""
-        return _cast(self._optimizer._hyper[name], self._dtype)
+        return cast(self.group.read(name), self._dtype)
+
+    def uses(self, name: str) -> bool:
+        """Whether an optional hyper-parameter is other than 0."""
+        return self.group.uses(name)
+
+    def option(self, name: str) -> float:
+        """A fixed option: eps, amsgrad, ..."""
+        return self.group.fixed[name]
 
     def advance(self, name: str = "step") -> Tensor:
         """Count one step more; returns the new count."""
-        self[name] = self[name] + 1
-        return self[name]
+        count = self[name] + 1
+        self[name] = count
+        return count
 
     def correction(self, beta: str, step: Tensor) -> Tensor:
         """1 - beta**step, as -expm1(step * log(beta)): without cancellation when beta is near 1."""
         return -expm1(step * self.hyper(f"log {beta}"))
 
 
-def at_least_zero(name: str, **options: float) -> None:
-    """Raise `ArgumentError` for a fixed option that is no number of 0 or more."""
-    for option, value in options.items():
-        if not dtypes.is_scalar(value) or not value >= 0:
-            raise ArgumentError(f"{name}: {option}={value!r}; expected a number, 0 or more")
-
-
-def _checked(name: str, params: Iterable[Tensor]) -> tuple[Tensor, ...]:
-    """The parameters as a tuple, or an error that says which can't be optimized."""
-    if isinstance(params, Tensor) or not isinstance(params, Iterable):
+def check_condition(owner: str, when: Tensor | None) -> None:
+    """Raise `ArgumentError` unless `when` is None or one bool on the device."""
+    fits = isinstance(when, Tensor) and when.shape == () and when.dtype is dtypes.bool_
+    if when is not None and not fits:
+        arrived = str(when.spec) if isinstance(when, Tensor) else repr(when)
         raise ArgumentError(
-            f"{name}: params is {type(params).__name__}; expected several tensors, "
-            "as model.parameters() or [tensor]"
+            f"{owner}: when is {arrived}; expected a 0-d bool tensor, as GradScaler.unscale_ gives"
         )
-    result = tuple(params)
-    if not result:
-        raise ArgumentError(f"{name}: no parameters; does the model have any, or is it used up?")
-    for i, p in enumerate(result):
-        if not isinstance(p, Tensor):
-            raise ArgumentError(f"{name}: parameter {i} is {type(p).__name__}; expected tensors")
-        label = f"parameter {i}" + (f" ({p.label})" if p.label else "")
-        if not p.dtype.is_float:
-            raise DTypeError(f"{name}: {label} is {p.spec}; expected a float; integers can't move")
-        if not p.is_leaf:
-            raise GradientError(
-                f"{name}: {label} was computed from others; expected a leaf; use detach(), or "
-                "optimize what it was computed from"
-            )
-        if p.device is not result[0].device:
-            raise DeviceError(
-                f"{name}: parameters on {result[0].device} and {p.device}; expected one device; "
-                "move the model with .to(device), or make an optimizer for each"
-            )
-    if len({id(p) for p in result}) < len(result):
-        raise ArgumentError(f"{name}: a parameter is given twice; give each once")
-    return result
 
 
-def _computes_in(dtype: DType) -> DType:
-    return dtypes.promote(dtype, dtypes.float32)
+def replace(target: Tensor, value: Tensor, when: Tensor | None) -> None:
+    """Assign, but only where `when` is True, if it is given."""
+    target.assign(value if when is None else where(when, value, target))
 
 
-def _cast(value: Tensor, dtype: DType) -> Tensor:
-    return value if value.dtype is dtype else value.astype(dtype)
+def _as_groups(name: str, params: object) -> list[Mapping[str, object]]:
+    """The groups that `params` is, or the one group that it forms."""
+    if isinstance(params, Mapping):
+        raise ArgumentError(
+            f"{name}: params is a {type(params).__name__}; expected tensors, or a list of groups: "
+            '[{"params": ..., "lr": ...}]'
+        )
+    if isinstance(params, Tensor) or not isinstance(params, Iterable):
+        checked(name, params)  # which says what is wrong
+    assert isinstance(params, Iterable)
+    items = list(params)
+    if items and isinstance(items[0], Mapping):
+        return items
+    return [{"params": items}]

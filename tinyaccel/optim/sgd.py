@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from tinyaccel.errors import ArgumentError
 from tinyaccel.ops.elementwise import equal, where
-from tinyaccel.optim.optimizer import Hyper, Optimizer, ParameterState, at_least_zero
+from tinyaccel.optim.group import ParameterGroup
+from tinyaccel.optim.hyper import Hyper, at_least_zero
+from tinyaccel.optim.optimizer import Optimizer, ParameterState, Params
 from tinyaccel.tensor import Tensor
 
 
@@ -19,7 +21,7 @@ class SGD(Optimizer):
 
     and b = g where momentum is 0.
 
-    params         tensors, as `model.parameters()` gives them
+    params         tensors, as `model.parameters()` gives them, or groups (see `Optimizer`)
     lr, momentum, weight_decay  0 or more; may be changed between steps, jitted or not
     dampening      how much of the gradient is held back from b, 0 or more; fixed
     nesterov       whether to look ahead; needs a momentum, and a dampening of 0
@@ -46,7 +48,7 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Params,
         lr: float = 1e-3,
         momentum: float = 0.0,
         dampening: float = 0.0,
@@ -55,30 +57,36 @@ class SGD(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        at_least_zero("SGD", dampening=dampening)
-        if nesterov and (not momentum > 0 or dampening != 0):
-            raise ArgumentError(
-                f"SGD: nesterov with momentum={momentum} and dampening={dampening}; "
-                "it needs a momentum above 0 and a dampening of 0"
-            )
         super().__init__(
             params, lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay,
             nesterov=nesterov, maximize=maximize,
         )  # fmt: skip
-        if dampening:
-            self.add_state("step", shape=())
+
+    def check_options(self, options: Mapping[str, float]) -> None:
+        momentum, dampening = options["momentum"], options["dampening"]
+        at_least_zero("SGD", dampening=dampening)
+        if options["nesterov"] and (not momentum > 0 or dampening != 0):
+            raise ArgumentError(
+                f"SGD: nesterov with momentum={momentum} and dampening={dampening}; "
+                "it needs a momentum above 0 and a dampening of 0"
+            )
+
+    def make_state(self, group: ParameterGroup) -> None:
+        super().make_state(group)
+        if group["dampening"]:
+            group.add_state("step", shape=())
 
     def update(self, p: Tensor, g: Tensor, state: ParameterState) -> Tensor:
-        if self.uses("weight_decay"):
+        if state.uses("weight_decay"):
             g = g + state.hyper("weight_decay") * p
-        if self.uses("momentum"):
-            momentum = state.hyper("momentum")
+        if state.uses("momentum"):
             fresh = g
-            if self.defaults["dampening"]:
+            if state.option("dampening"):
                 first = equal(state["step"], 0)
                 state.advance()
-                fresh = where(first, g, (1 - self.defaults["dampening"]) * g)
-            state["momentum_buffer"] = momentum * state["momentum_buffer"] + fresh
-            buffer = state["momentum_buffer"]
-            g = g + momentum * buffer if self.defaults["nesterov"] else buffer
+                fresh = where(first, g, (1 - state.option("dampening")) * g)
+            momentum = state.hyper("momentum")
+            buffer = momentum * state["momentum_buffer"] + fresh
+            state["momentum_buffer"] = buffer
+            g = g + momentum * buffer if state.option("nesterov") else buffer
         return p - state.hyper("lr") * g

@@ -1,92 +1,278 @@
-"""The whole program of `tinyaccel train`: data, model, training, files."""
+"""The whole program of `tinyaccel train` and `tinyaccel resume`: data, model, training, files."""
 
 from __future__ import annotations
 
-import contextlib
-import inspect
-import math
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
-from tinyaccel.backend import Device, get_device
-from tinyaccel.data.dataset import Splits
-from tinyaccel.data.registry import DATASETS, load
-from tinyaccel.errors import ArgumentError
-from tinyaccel.nn.models import INPUT_SHAPES, MODELS, make_model
-from tinyaccel.nn.module import Module
+from tinyaccel.backend import get_device
+from tinyaccel.data.dataset import Dataset, Splits
+from tinyaccel.data.registry import DATASETS
+from tinyaccel.errors import ArgumentError, DataError, PackageError, SaveError
 from tinyaccel.ops.random import manual_seed
-from tinyaccel.train.loop import Result, fit
-from tinyaccel.train.recipes import RECIPES
-from tinyaccel.train.record import fresh_folder
+from tinyaccel.storage import write
+from tinyaccel.train.build import (
+    absolute,
+    build_callbacks,
+    build_loss,
+    build_model,
+    build_optimizer,
+    build_schedule,
+    check_fingerprint,
+    check_names,
+    fingerprint,
+    judged_by,
+    load_parts,
+    metrics_of,
+    start_from,
+    transform_of,
+)
+from tinyaccel.train.callbacks import LambdaCallback
+from tinyaccel.train.checkpoint import Json
+from tinyaccel.train.config import Config
+from tinyaccel.train.display import Progress
+from tinyaccel.train.display import progress as display
+from tinyaccel.train.environment import environment
+from tinyaccel.train.evaluation import Evaluation
+from tinyaccel.train.history import History
+from tinyaccel.train.recipes import recipe_for
+from tinyaccel.train.run_folder import newest, steps_of
+from tinyaccel.train.trainer import SaveErrors, Trainer
 
 
-def run(
-    data: str = "digits",
-    *,
-    data_dir: str | Path | None = None,
-    model: str | None = None,
-    device: str | Device = "auto",
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    lr: float | None = None,
-    seed: int = 0,
-    jit: bool = True,
-    out: str | Path | None = None,
-    quiet: bool = False,
-) -> Result:
-    """Train a model on a data set, both by name, and leave the files of `fit` in a folder.
+@dataclass(frozen=True)
+class Result:
+    """What came of a run.
 
-    data_dir                     the folder with the data set's files; default: TINYACCEL_DATA
-    model, epochs, batch_size, lr  default: what `RECIPES` has for the data set
-    seed                         of everything random: weights, order of batches, dropout
-    out                          default: a fresh folder under `runs/`
-
-    Raises `ArgumentError` or `DeviceError` for an unknown name, and lists those known; what `load`
-    and `fit` raise.
+    trainer      the trained model, and all that it was trained with
+    config       every option, the recipe's included
+    folder       where the files are
+    history      a row for each epoch
+    part         what the model was judged by at the end: "test", or "validation" where the data
+                 has no test part; "training" where it has neither
+    evaluation   what it came to
+    seconds      wall time of all epochs, validation included
     """
-    if data not in DATASETS:
-        load(data)  # which says what is wrong, before anything else is looked at
-    recipe = RECIPES[data]
-    name = recipe.model if model is None else model
-    if name not in MODELS:
-        make_model(name)  # likewise
-    where = get_device(device)
-    splits = load(data, data_dir)
-    manual_seed(seed)
-    net = model_for(name, splits, data)
-    size = sum(p.size for p in net.parameters())
-    folder = fresh_folder("runs", data) if out is None else Path(out)
+
+    trainer: Trainer
+    config: Config
+    folder: Path
+    history: History
+    part: str
+    evaluation: Evaluation
+    seconds: float
+
+    @property
+    def images_per_second(self) -> float:
+        """Images trained on in a second, the mean of all epochs; the first one compiles."""
+        rates = [rate for rate in self.history["images_per_second"] if rate]
+        return len(rates) / sum(1 / rate for rate in rates)
+
+    def as_json(self) -> dict[str, Json]:
+        """The figures of metrics.json."""
+        trainer, config = self.trainer, self.config
+        return {
+            f"{self.part}_loss": self.evaluation.loss,
+            **{f"{self.part}_{name}": value for name, value in self.evaluation.metrics.items()},
+            "epochs": len(self.history), "epochs_wanted": config.epochs,
+            "stopped": trainer.stop, "seconds": self.seconds,
+            "images_per_second": self.images_per_second,
+            "data": config.data, "model": config.model,
+            "parameters": sum(p.size for p in trainer.model.parameters()),
+            "seed": config.seed, "folder": str(self.folder),
+            **environment(trainer.device, trainer.jit),
+        }  # fmt: skip
+
+
+def run(config: Config, *, out: str | Path | None = None, progress: str = "auto") -> Result:
+    """Train a model on data as a config says, and leave everything that came of it in a folder.
+
+    config    what it leaves open is as the data set's recipe has it
+    out       the folder; default: a fresh one under `runs/`
+    progress  what is shown meanwhile: "auto", "bar", "lines", "json", "quiet"
+
+    The folder has config.toml, checkpoints/, history.csv and .json, model.safetensors with the
+    weights, curves.png; and, of the model at its end, metrics.json and confusion.png. With a
+    validation part the model ends with the weights of its best epoch, else with the last ones.
+
+    Raises what `load`, `make_model` and `Trainer.fit` raise, and `ArgumentError` or `DeviceError`
+    for an unknown name, before any data is read.
+
+    >>> import tempfile
+    >>> folder = tempfile.mkdtemp() + "/run"
+    >>> result = run(Config(model="mlp", epochs=3, device="cpu"), out=folder, progress="quiet")
+    >>> result.part, result.evaluation.accuracy > 0.8
+    ('test', True)
+    """
+    check_names(config)
+    shown = display(progress)
+    splits = load_parts(config, progress, shown)
+    config = absolute(config.completed(recipe_for(config.data, splits.train.shape).options()))
+    folder = Path(out) if out is not None else _fresh_folder("runs", _short(config.data))
     try:
-        return fit(
-            net, splits.train, splits.test,
-            epochs=recipe.epochs if epochs is None else epochs,
-            batch_size=recipe.batch_size if batch_size is None else batch_size,
-            lr=recipe.lr if lr is None else lr,
-            seed=seed, device=where, jit=jit, quiet=quiet, out=folder,
-            facts={"data": data, "model": name, "parameters": size},
-        )  # fmt: skip
+        return _run(config, splits, folder, progress=progress, shown=shown, resume=False)
     finally:
-        if out is None:
-            with contextlib.suppress(OSError):  # it isn't empty: something was finished
-                folder.rmdir()
+        if out is None and not steps_of(folder):  # nothing came of it
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def model_for(name: str, splits: Splits, data: str) -> Module:
-    """The model called `name` with fresh weights, for these images.
+def resume(
+    folder: str | Path,
+    *,
+    epochs: int | None = None,
+    changes: Mapping[str, object] | None = None,
+    progress: str = "auto",
+) -> Result:
+    """Go on with a run from its newest whole checkpoint, as if it hadn't been stopped.
 
-    One that can be told its number of inputs (`in_features`) takes any; another only its own shape.
-    Raises `ArgumentError` otherwise, and lists the models that fit.
+    folder    of the run
+    epochs    how many more than were planned; a schedule of the learning rate that depends on the
+              whole length is then that of the new length. Default: what is left of them
+    changes   options of the config that are others from now on: device, data_dir, keep, ...
+    progress  as for `run`
+
+    On the device that it ran on, unless `changes` has another. Raises `DataError` if the folder has
+    no whole checkpoint, `ArgumentError` if the data isn't what it was, or if nothing is left to do.
     """
-    shape = splits.train.shape
-    if _adapts(name):
-        return make_model(name, in_features=math.prod(shape))
-    if INPUT_SHAPES[name] != shape:
-        fitting = [m for m in MODELS if _adapts(m) or INPUT_SHAPES[m] == shape]
-        raise ArgumentError(
-            f"model {name!r} takes images of {INPUT_SHAPES[name]}, but {data} has {shape}; "
-            f"expected one of {', '.join(sorted(fitting))}"
+    where = Path(folder)
+    _, checkpoint, _ = newest(where)
+    facts = cast("dict[str, Any]", checkpoint.facts)
+    if "config" not in facts:
+        raise DataError(
+            f"resume: {folder} wasn't written by tinyaccel train; go on with it by the program "
+            "that began it: fit(..., out=..., resume=True)"
         )
-    return make_model(name)
+    config = Config.from_json(facts["config"]).merged({"device": facts["environment"]["device"]})
+    config = config.merged(changes or {})
+    planned = cast("int", config.epochs)
+    if epochs is not None:
+        config = config.merged({"epochs": planned + epochs})
+    elif facts["progress"]["epoch"] > planned:
+        raise ArgumentError(
+            f"resume: {folder} has finished its {planned} epochs; say how many more with --epochs "
+            "(epochs=)"
+        )
+    check_names(config)
+    shown = display(progress)
+    splits = load_parts(config, progress, shown)
+    check_fingerprint(facts.get("fingerprint"), fingerprint(splits.train), str(folder))
+    return _run(config, splits, where, progress=progress, shown=shown, resume=True)
 
 
-def _adapts(name: str) -> bool:
-    return "in_features" in inspect.signature(MODELS[name]).parameters
+def _run(
+    config: Config,
+    splits: Splits[Dataset, Dataset | None],
+    folder: Path,
+    *,
+    progress: str,
+    shown: Progress,
+    resume: bool,
+) -> Result:
+    """Train, judge, write: `config` is complete, `splits` is its data."""
+    manual_seed(config.seed)
+    model = build_model(config, splits.train)
+    if config.weights is not None and not resume:
+        start_from(model, config.weights, shown)
+    assert config.batch_size is not None and config.epochs is not None
+    model.to(get_device(config.device))
+    optimizer = build_optimizer(config, model)
+    trainer = Trainer(
+        model,
+        loss=build_loss(config, splits.train),
+        optimizer=optimizer,
+        schedule=build_schedule(config, optimizer, _updates(config, len(splits.train))),
+        metrics=metrics_of(config, splits.train.classes),
+        seed=config.seed,
+        jit=config.jit,
+        precision=config.precision,
+        accumulate=config.accumulate,
+        clip_norm=config.clip_norm,
+        clip_value=config.clip_value,
+        ema=config.ema,
+        callbacks=build_callbacks(config, splits),
+    )
+    size = sum(p.size for p in model.parameters())
+    what = f"{_counts(splits)}; {config.model}, {size:,} weights; {trainer.device}; {folder}"
+    trainer.callbacks.append(LambdaCallback(on_train_begin=lambda _: shown.message(what)))
+    history = trainer.fit(
+        splits.train,
+        splits.validation,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        transform=transform_of(config),
+        workers=config.workers,
+        out=folder,
+        resume=resume,
+        save_every=config.save_every,
+        keep=config.keep,
+        on_save_error=cast("SaveErrors", config.on_save_error),
+        progress=shown,
+        facts={"config": config.as_json(), "fingerprint": fingerprint(splits.train)},
+    )
+    part, judged = judged_by(splits)
+    evaluation = trainer.evaluate(judged)
+    result = Result(trainer, config, folder, history, part, evaluation, trainer.seconds)
+    _write_files(result, shown)
+    return result
+
+
+def _counts(splits: Splits[Dataset, Dataset | None]) -> str:
+    """How many samples there are, and what for."""
+    parts = (("train", splits.train), ("validate", splits.validation), ("test", splits.test))
+    counts = [f"{len(data):,} to {verb} on" for verb, data in parts if data is not None]
+    return f"{splits.train.name}: {', '.join(counts)}"
+
+
+def _updates(config: Config, samples: int) -> int:
+    """How many updates there are in an epoch: after every few batches, and after the last."""
+    assert config.batch_size is not None
+    batches = -(-samples // min(config.batch_size, samples))
+    return -(-batches // config.accumulate)
+
+
+def _write_files(result: Result, shown: Progress) -> None:
+    """metrics.json and the pictures; one that can't be made is told of and left out."""
+
+    def figures() -> None:
+        text = json.dumps(result.as_json(), indent=2, allow_nan=False)
+        write(result.folder / "metrics.json", text + "\n")
+
+    def pictures() -> None:
+        result.history.plot(result.folder / "curves.png")
+        if result.evaluation.classes:
+            result.evaluation.report().plot_confusion(result.folder / "confusion.png")
+
+    for make in (figures, pictures):
+        try:
+            make()
+        except (PackageError, SaveError) as error:
+            shown.message(str(error))
+
+
+def _short(data: str) -> str:
+    """A name for the folder of a run on that data."""
+    if data in DATASETS:
+        return data
+    return re.sub(r"[^\w.-]+", "-", Path(data).stem).strip("-.") or "run"
+
+
+def _fresh_folder(parent: str | Path, name: str) -> Path:
+    """A new, empty folder parent/name-001, or -002, ..., the first that isn't there."""
+    number = 0
+    while True:
+        number += 1
+        folder = Path(parent) / f"{name}-{number:03d}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise ArgumentError(
+                f"out: {folder} can't be made: {error.strerror}; name another folder with --out"
+            ) from error
+        return folder

@@ -40,7 +40,13 @@ CONVENTIONS: Sequence[Convention] = (
       to=[[[[NAN, 3]]]]),
     c("a NaN stays in its bins", "adaptive_avg_pool2d", [[[[1.0, 3.0, NAN, 4.0, 6.0]]]],
       size=(1, 3), to=[[[[2, NAN, 5]]]]),
+    c("adaptive_max_pool2d takes the first maximum, row by row", "adaptive_max_pool2d",
+      [[[[0.0, 0.0, 7.0], [7.0, 7.0, 0.0]]]], by=0, size=(1, 2), to=[[[[0, 0, 1], [1, 0, 0]]]]),
+    c("adaptive_max_pool2d propagates NaN", "adaptive_max_pool2d", [[[[1.0, NAN, 3.0, 4.0]]]],
+      size=(1, 2), to=[[[[NAN, 4]]]]),
     c("an image without pixels has no bins", "adaptive_avg_pool2d", [[[[], []]]], size=1,
+      to=ShapeError),
+    c("an image without pixels has no bins", "adaptive_max_pool2d", [[[[], []]]], size=1,
       to=ShapeError),
 )
 # fmt: on

@@ -21,6 +21,10 @@ _DILATED = [
     of((2, 2, 5, 4), kernel=2, stride=1, dilation=2),
     of((1, 1, 6, 7), kernel=2, stride=3, dilation=(3, 1), ceil_mode=True),
 ]
+_BINS = [
+    of((1, 2, 4, 6), size=(2, 3)), of((2, 1, 5, 7), size=(3, 2)), of((1, 1, 3, 2), size=(5, 2)),
+    of((1, 2, 4, 5), size=1), of((0, 1, 3, 3), size=2), of((1, 1, 33, 3), size=(31, 1)),
+]  # fmt: skip
 
 
 def _gradient(layout: Layout) -> Layout:
@@ -40,10 +44,8 @@ LAYOUTS: dict[str, list[Layout]] = {
         of((1, 1, 6, 5), kernel=(3, 2), stride=2, padding=(1, 0), ceil_mode=True,
            count_include_pad=False),
     ],
-    "adaptive_avg_pool2d": [
-        of((1, 2, 4, 6), size=(2, 3)), of((2, 1, 5, 7), size=(3, 2)), of((1, 1, 3, 2), size=(5, 2)),
-        of((1, 2, 4, 5), size=1), of((0, 1, 3, 3), size=2), of((1, 1, 33, 3), size=(31, 1)),
-    ],
+    "adaptive_avg_pool2d": _BINS,
+    "adaptive_max_pool2d": _BINS,
     "max_pool1d": [
         of((1, 2, 7), kernel=2), of((2, 1, 8), kernel=3, stride=2, padding=1, dilation=2),
         of((1, 1, 6), kernel=3, stride=2, padding=(0, 1), ceil_mode=True),

@@ -81,18 +81,26 @@ def avg_pool2d(
     return filled((*x.shape[:2], len(rows), len(columns)), at, x)
 
 
-def adaptive_avg_pool2d(x: Array, *, size: Pair) -> Array:
+def _bins(x: Array, size: Pair) -> Iterator[tuple[Index, list[tuple[Pair, Number]]]]:
+    """(index of a result, the pixels of its bin with their values), one after another."""
     values = numbers(x)
     h, w = x.shape[2:]
-
-    def at(index: Index) -> Number:
-        n, c, i, j = index
+    for n, c, i, j in product(range(x.shape[0]), range(x.shape[1]), range(size[0]), range(size[1])):
         rows = range(math.floor(i * h / size[0]), math.ceil((i + 1) * h / size[0]))
         columns = range(math.floor(j * w / size[1]), math.ceil((j + 1) * w / size[1]))
-        found = [values[n, c, p, q] for p, q in product(rows, columns)]
-        return total(found) / len(found)
+        yield (n, c, i, j), [((p, q), values[n, c, p, q]) for p, q in product(rows, columns)]
 
-    return filled((*x.shape[:2], *size), at, x)
+
+def adaptive_avg_pool2d(x: Array, *, size: Pair) -> Array:
+    means = {
+        index: total(value for _, value in found) / len(found) for index, found in _bins(x, size)
+    }
+    return filled((*x.shape[:2], *size), means.__getitem__, x)
+
+
+def adaptive_max_pool2d(x: Array, *, size: Pair) -> Array:
+    best = {index: _first_largest(found)[1] for index, found in _bins(x, size)}
+    return filled((*x.shape[:2], *size), best.__getitem__, x)
 
 
 def max_pool1d(

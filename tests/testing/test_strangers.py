@@ -93,11 +93,20 @@ def test_strangers_are_found(install: Install) -> None:
 @needs_strict
 def test_standard_library_passes(install: Install) -> None:
     """The standard's functions and erf are enough for every op; only two dtypes are missing."""
-    found = check(install("strict"), "strict")
+    found = check(install("strict"), "strict", jitted=[False])
     assert found["failures"] == []
     assert found["known"].keys() == {"float16", "bfloat16"}
     assert all(found["known"].values())
     assert found["ops"] > 150
+
+
+_JITTED = ["cross_entropy", "batch_norm", "conv2d", "dropout", "sort"]
+
+
+@needs_strict
+def test_standard_library_passes_jitted(install: Install) -> None:
+    """A graph of many ops too: what its kernels hand on to each other fits."""
+    assert check(install("strict"), "strict", jitted=[True], ops=_JITTED)["failures"] == []
 
 
 @needs_torch
@@ -111,8 +120,7 @@ def test_pytorch_passes(install: Install) -> None:
 @needs_torch
 def test_pytorch_passes_jitted(install: Install) -> None:
     """A graph of many ops too: what its kernels hand on to each other fits."""
-    ops = ["cross_entropy", "batch_norm", "conv2d", "dropout", "sort"]
-    found = check(install("torch"), "torch", jitted=[True], ops=ops)
+    found = check(install("torch"), "torch", jitted=[True], ops=_JITTED)
     assert found["failures"] == []
 
 

@@ -30,6 +30,7 @@ LAYERS: list[tuple[str, tuple[Any, ...], dict[str, Any], tuple[int, ...]]] = [
     ("ConvTranspose2d", (4, 6, (2, 3)), {"groups": 2, "padding": 1}, (2, 4, 5, 6)),
     ("BatchNorm1d", (4,), {"momentum": 0.3}, (6, 4)),
     ("BatchNorm2d", (4,), {"momentum": None}, (2, 4, 3, 3)),
+    ("InstanceNorm1d", (4,), {"affine": True}, (2, 4, 3)),
     ("InstanceNorm2d", (4,), {"affine": True}, (2, 4, 3, 3)),
     ("LayerNorm", ((4, 3),), {}, (2, 4, 3)),
     ("RMSNorm", (3,), {}, (2, 4, 3)),

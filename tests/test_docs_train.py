@@ -39,7 +39,7 @@ def test_commands_of_the_page(tmp_path: Path) -> None:
     (options,) = [block for block in blocks(PAGE) if block.file == "options.toml"]
     (tmp_path / "options.toml").write_text(options.text)
     trained, reported, resumed = _commands(PAGE, tmp_path)
-    assert re.fullmatch(r"test accuracy 0\.\d{4}", trained.splitlines()[-1])
+    assert re.fullmatch(r"test accuracy 0\.\d{4} \(epoch \d, .*\)", trained.splitlines()[-1])
     assert "weighted mean" in reported
     events = [json.loads(line) for line in resumed.splitlines()]
     assert [e["epoch"] for e in events if e["event"] == "epoch"] == [5, 6]

@@ -16,6 +16,7 @@ import pytest
 import tinyaccel as ta
 from tinyaccel.cli import main
 from tinyaccel.cli.devices import survey
+from tinyaccel.cli.status import plain
 from tinyaccel.data import DATASETS
 from tinyaccel.errors import DataError
 from tinyaccel.train import RECIPES
@@ -53,16 +54,17 @@ def test_train_ends_with_the_accuracy(capsys: pytest.CaptureFixture[str]) -> Non
     assert main(QUICK) == 0
     out, err = capsys.readouterr()
     before, last = out.splitlines()
-    assert re.fullmatch(r"test accuracy [01]\.\d{4}", last)
+    assert re.fullmatch(r"test accuracy [01]\.\d{4} \(epoch 1, the best by val_loss\)", last)
     assert re.fullmatch(
-        r"1 epochs on cpu in [\d.]+ s, [\d,]+ images/s; test loss \d\.\d{4}; "
+        r"1 epoch on cpu in [\d.]+ s, [\d,]+ images/s; test loss \d\.\d{4}; "
         r"files in runs.digits-002", before,
     ), before  # fmt: skip
-    first, epoch = err.splitlines()
+    first, classes, epoch = err.splitlines()
     assert re.fullmatch(
-        r"digits \(train\): 1,131 to train on, 126 to validate on, 540 to test on; "
+        r"digits: 1,131 to train on, 126 to validate on, 540 to test on; "
         r"mlp, 9,610 weights; cpu; runs.digits-002", first,
     ), first  # fmt: skip
+    assert classes.startswith("10 classes: 0 178, 1 182, ")
     assert epoch.startswith("epoch 1/1  loss ")
     files = {path.name for path in Path("runs/digits-002").iterdir()}
     assert {"config.toml", "metrics.json", "history.csv", "model.safetensors"} <= files
@@ -98,6 +100,7 @@ def test_help(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
     assert main(["train", "--help"]) == 0
     text = capsys.readouterr().out
     options = [f"--{name.replace('_', '-')}" for name in OPTIONS]
+    assert "tinyaccel train --data pictures --image-size 64" in text
     more = ["--no-jit", "--out", "--config", "--quiet", "--debug", "TINYACCEL_DATA", *GROUPS]
     names = [*DATASETS, *ta.nn.MODELS, *ta.backend_names(), *OPTIMIZERS, *SCHEDULES]
     for word in [*options, *more, *names]:
@@ -178,25 +181,38 @@ def test_what_is_found_works() -> None:
 KNOWN = "cpu.*xla or auto"
 WRONG: dict[str, tuple[list[str], str]] = {
     "device": (["train", "--device", "gpu"],
-               rf"device: 'gpu' is unknown; expected one of {KNOWN}"),
-    "near": (["train", "--epoch", "3"], r"No such option: --epoch .*--epochs.*"),
+               r"device: 'gpu' is unknown, did you mean 'cuda'\?; expected one of .*cpu.*"),
+    "device of evaluate": (["evaluate", "nowhere", "--device", "gpu"],
+                           r"device: 'gpu' is unknown, did you mean 'cuda'\?; .*"),
+    "no device": (["train", "--device", "abacus"],
+                  rf"device: 'abacus' is unknown; expected one of {KNOWN}"),
+    "near": (["train", "--epoch", "3"],
+             r"No such option: --epoch, did you mean --epochs\?; tinyaccel train --help .*"),
+    "precision": (["train", "--precision", "fp16"],
+                  r"train: precision=\"fp16\", did you mean 'float16'\?; expected one of .*"),
+    "metric": (["train", "--metrics", "acc"],
+               r"metric 'acc' is unknown, did you mean 'accuracy'\?; expected one of .*"),
     "config": (["train", "--config", "a.toml"], r"a.toml can't be read: No such file .*"),
-    "optimizer": (["train", "--optimizer", "adem"],
-                  r"train: optimizer=\"adem\", did you mean 'adam'\?; expected one of SGD, .*"),
+    "optimizer": (["train", "--optimizer", "adm"],
+                  r"train: optimizer=\"adm\", did you mean 'Adam'\?; expected one of SGD, .*"),
     "model option": (["train", "--model-options", "hidden"],
                      r"train: model_options=\['hidden'\]; expected KEY=VALUE, .*"),
     "progress": (["train", "--progress", "loud"], r"progress='loud'; expected auto, .*"),
     "quiet and JSON": (["train", "--quiet", "--json"], r"--quiet and --json: expected one of th.*"),
-    "resume": (["resume", "nowhere"], r"nowhere doesn't exist; name the folder of a run .*"),
+    "resume": (["resume", "nowhere"], r"nowhere doesn't exist; name the folder of a run"),
     "resume option": (["resume", "nowhere", "--keep", "0"], r"resume: keep=0; expected an .*"),
-    "evaluate": (["evaluate", "nowhere"], r"nowhere can't be read: No such file .*"),
-    "predict": (["predict", "nowhere", "a.png"], r"nowhere can't be read: No such file .*"),
-    "no picture": (["predict", "nowhere"], r"Missing argument 'IMAGE...'; .*"),
+    "evaluate": (["evaluate", "nowhere"], r"nowhere doesn't exist; name the folder of a run"),
+    "predict": (["predict", "nowhere", "a.png"], r"nowhere doesn't exist; name the folder of .*"),
+    "no picture": (["predict", "nowhere"], r"Missing argument 'FILE...'; .*"),
+    "swapped": (["predict", "a.png", "runs/mine"],
+                r"a.png is a picture; the run comes first: tinyaccel predict RUN IMAGE... .*"),
+    "confusion": (["evaluate", "nowhere", "--confusion", "a.jpg"],
+                  r"plot: 'a.jpg'; expected a name that ends in .png"),
     "device number": (["train", "--device", "cpu:7"], r"device: 'cpu:7' is not here; cpu has cpu"),
     "data set": (["train", "--data", "minst"],
-                 r"data set 'minst' is unknown, did you mean 'mnist'\?; expected one of .*"),
+                 r"there is no data set, .* 'minst', did you mean 'mnist'\?; expected .*"),
     "model": (["train", "--model", "cnn"],
-              r"model 'cnn' is unknown; expected one of cifar_cnn \(3, 32, 32\), .*"),
+              r"model 'cnn' is unknown; expected one of cifar_cnn, cifar_net, .*"),
     "images too small": (["train", "--model", "lenet"], r"lenet: images of 8x8; expected .*"),
     "no folder": (["train", "--data", "mnist", "--no-download"], r"mnist: .*"),
     "folder not there": (["train", "--data", "cifar10", "--data-dir", "nowhere"],
@@ -211,7 +227,9 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "lr": (["train", "--lr", "nan"], r"train: lr=nan; expected a number above 0"),
     "seed": (["train", "--seed", "-1"], r"train: seed=-1; expected an integer, 0 or more"),
     "option": (["train", "--foo"], r"No such option: --foo.*; tinyaccel train --help lists .*"),
-    "argument": (["train", "mnist"], r"Got unexpected extra argument.*; tinyaccel train --help .*"),
+    "argument": (["train", "mnist"],
+                 r"Got unexpected extra argument.*, did you mean --data mnist\?; tinyaccel .*"),
+    "arguments": (["train", "a", "b"], r"Got unexpected extra argument\S* \(a b\); tinyaccel .*"),
     "command": (["trian"], r"No such command 'trian'.*; tinyaccel --help lists what there is"),
 }  # fmt: skip
 
@@ -281,6 +299,42 @@ def test_missing_packages(package: str, tmp_path: Path) -> None:
     assert done.returncode == 2
     text = rf"tinyaccel: {who} is not installed; pip install 'tinyaccel\[train\]'\n"
     assert re.fullmatch(text, done.stderr), done.stderr
+
+
+def test_python_words_stay_out() -> None:
+    """What only a program in Python can use isn't in a message of the command line."""
+    assert plain("fit: no; say --epochs (epochs=2), or --color (color='rgb'), or --out (out=)") == (
+        "no; say --epochs, or --color, or --out"
+    )
+    assert plain("mnist: no (a) or (H=2)") == "mnist: no (a) or (H=2)"
+
+
+STOPPED_EARLY = """
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "numpy":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+from tinyaccel_start import main
+assert "tinyaccel" not in sys.modules
+main()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a process is sent no such signals")
+def test_ctrl_c_while_it_loads() -> None:
+    """It ends the process without a traceback; once all is loaded, Ctrl-C is heard as ever."""
+    done = subprocess.run([sys.executable, "-c", STOPPED_EARLY], capture_output=True, text=True,
+                          timeout=60, check=False)  # fmt: skip
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+    code = (
+        "import signal, sys; sys.argv[1:] = ['--version']; from tinyaccel_start import main; "
+        "sys.exit(main() or signal.getsignal(signal.SIGINT) is not signal.default_int_handler)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                          timeout=60, check=False)  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, f"tinyaccel {ta.__version__}\n")
 
 
 def test_importing_the_command_line_is_light() -> None:

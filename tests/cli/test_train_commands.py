@@ -80,19 +80,22 @@ def test_a_file_with_options_and_what_wins(capsys: Capture) -> None:
 def test_the_whole_way(capsys: Capture) -> None:
     """Train, evaluate, go on, predict: each says what it used and prints what came of it."""
     assert main([*TRAIN, "--out", "run"]) == 0
-    accuracy = capsys.readouterr().out.splitlines()[-1]
-    assert accuracy == "test accuracy 1.0000"
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert re.fullmatch(r"test accuracy 1\.0000 \(epoch [123], the best by val_loss\)", last)
+    accuracy = "test accuracy 1.0000"
 
     assert main(["evaluate", "run", "--device", "cpu", "--report", "--confusion", "c.png"]) == 0
     out, err = capsys.readouterr()
-    assert re.fullmatch(r"run.checkpoints.best.safetensors, epoch \d, on cpu\n", err), err
+    assert re.fullmatch(
+        r"run.checkpoints.best.safetensors, epoch \d, on cpu\nwritten to c\.png\n", err
+    ), err
     assert re.search(r"left +1\.0000 +1\.0000 +1\.0000 +\d+\n", out)
     assert re.fullmatch(r"test loss \d\.\d{4}", out.splitlines()[-2])
     assert out.splitlines()[-1] == accuracy and Path("c.png").read_text() == "drawn"
 
     assert main(["resume", "run", "--epochs", "1", "--keep", "1", "--progress", "lines"]) == 0
     out, err = capsys.readouterr()
-    assert out.startswith("4 epochs on cpu") and out.endswith("test accuracy 1.0000\n")
+    assert out.startswith("4 epochs on cpu") and "\ntest accuracy 1.0000 (epoch " in out
     assert "going on from run" in err and "epoch 4/4" in err
     assert len(list(Path("run/checkpoints").glob("step-*"))) == 1
 
@@ -104,6 +107,71 @@ def test_the_whole_way(capsys: Capture) -> None:
     assert re.fullmatch(
         rf"0\.png  left  {share}  right {share}\n1\.png  right {share}  left  {share}\n", out
     ), out
+
+
+def test_bad_pictures_among_good(capsys: Capture) -> None:
+    """The good ones are answered, the bad ones named at the end, and the status is 2."""
+    assert main([*TRAIN, "--out", "run", "--quiet"]) == 0
+    Path("empty.png").touch()
+    Path("notes.txt~").write_text("no picture")
+    given = ["predict", "run", "empty.png", _draw("0.png", 0), "notes.txt~", "--device", "cpu"]
+    capsys.readouterr()
+    assert main([*given, "--quiet"]) == 2
+    out, err = capsys.readouterr()
+    assert out.startswith("0.png  left ") and out.count("\n") == 1
+    first, second = err.splitlines()
+    assert first.startswith("tinyaccel: empty.png is empty (0 bytes)")
+    assert second.startswith("tinyaccel: notes.txt~ is no picture")
+    assert main([*given, "--json"]) == 2
+    found = json.loads(capsys.readouterr().out)
+    assert [one.get("image", one.get("file")) for one in found] == [
+        "0.png", "empty.png", "notes.txt~"
+    ]  # fmt: skip
+    assert found[1]["error"].startswith("empty.png is empty")
+
+
+def test_which_epoch_it_is(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last line says which epoch was the best, by what, and what the last one had."""
+    splits: Any = Splits(_halves(40, 1), None)
+    monkeypatch.setitem(DATASETS, "halves", lambda *_, **__: splits)
+    assert main([*TRAIN, "--lr", "9", "--epochs", "6", "--out", "run"]) == 0
+    rows = json.loads(Path("run/history.json").read_text())
+    best = min(rows, key=lambda row: row["val_loss"])
+    assert best["epoch"] < 6
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        f"validation accuracy {best['val_accuracy']:.4f} (epoch {best['epoch']}, the best by "
+        f"val_loss; the last had {rows[-1]['val_accuracy']:.4f})"
+    )
+
+
+def test_a_table(capsys: Capture) -> None:
+    """From rows to numbers: trained, judged with a report of its own, asked, all as rows."""
+    rng = np.random.default_rng(4)
+    lines = [f"{a:.4f},{100 * a + 500:.3f}" for a in rng.normal(size=60)]
+    Path("t.csv").write_text("\n".join(["x,y", *lines]))
+    command = ["train", "--data", "t.csv", "--device", "cpu", "--epochs", "4", "--lr", "0.02"]
+    assert main([*command, "--out", "run"]) == 0
+    out, err = capsys.readouterr()
+    assert re.search(r"^4 epochs on cpu in \S+ s, [\d,]+ rows/s", out)
+    assert "rows/s" in err and "images" not in out + err
+
+    ask = ["evaluate", "run", "--device", "cpu", "--quiet"]
+    assert main([*ask, "--report"]) == 0
+    found = [line.rsplit(" ", 1)[0] for line in capsys.readouterr().out.splitlines()]
+    assert sorted(found) == [f"validation {name}" for name in ("loss", "mae", "mse", "r2")]
+    for option in (["--confusion", "c.png"], ["--mistakes", "2"]):
+        assert main([*ask, *option]) == 2
+        assert "has targets, not classes; leave " in capsys.readouterr().err
+    assert main(["evaluate", "run", "--device", "cpu", "--data", "t.csv"]) == 0
+    out, err = capsys.readouterr()
+    assert "t.csv is what it was trained on: new data will come out worse" in err
+    assert out.startswith("t.csv loss ")
+
+    Path("new.csv").write_text("x\n-1\n1\n")
+    assert main(["predict", "run", "new.csv", "--device", "cpu", "--quiet"]) == 0
+    low, high = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert (low[0], high[0]) == ("new.csv:2", "new.csv:3")
+    assert 300 < float(low[1]) < 500 < float(high[1]) < 700
 
 
 def test_json(capsys: Capture) -> None:
@@ -133,13 +201,13 @@ def test_mistakes(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     right = _halves(20, 2)
     wrong = right.y.copy()
     wrong[7] = 1 - wrong[7]
-    splits: Any = Splits(right, ArrayDataset(right.x, wrong, classes=right.classes))
+    splits: Any = Splits(right, ArrayDataset(right.x, wrong, classes=right.classes, name="halves"))
     monkeypatch.setitem(DATASETS, "halves", lambda *_, **__: splits)
     capsys.readouterr()
     assert main(["evaluate", "run", "--device", "cpu", "--quiet", "--mistakes", "4"]) == 0
     out, err = capsys.readouterr()
     true, answer = right.classes[wrong[7]], right.classes[1 - wrong[7]]
-    assert out.startswith(f"sample 7: {true}, taken for {answer} with probability ")
+    assert out.startswith(f"sample 7 of halves: {true}, taken for {answer} with probability ")
     assert out.endswith("test accuracy 0.9500\n") and (out.count("\n"), err) == (3, "")
 
 
@@ -173,6 +241,10 @@ COMPLETIONS: dict[str, list[str]] = {
     "tinyaccel predict x --device tp": ["tpu"],
     "tinyaccel train --progress l": ["lines"],
     "tinyaccel train --early": ["--early-stopping"],
+    "tinyaccel train --augment crop:4,f": ["crop:4,flip"],
+    "tinyaccel resume ": ["runs/mine"],
+    "tinyaccel predict runs/m": ["runs/mine"],
+    "tinyaccel evaluate pic": ["pictures"],
 }
 
 
@@ -180,6 +252,8 @@ COMPLETIONS: dict[str, list[str]] = {
 def test_completion(line: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     """Tab completes commands, options, names, and folders and files that data can be read from."""
     Path("pictures").mkdir()
+    Path("runs/mine/checkpoints").mkdir(parents=True)
+    Path("runs/mine/checkpoints/step-00000001.safetensors").touch()
     for name in ("table.csv", "table.txt~", "picture.png"):
         Path(name).touch()
     assert _complete(line, monkeypatch, capsys) == COMPLETIONS[line]

@@ -177,9 +177,7 @@ def test_a_busy_server_is_asked_again(server: str, tmp_path: Path) -> None:
 
 def test_no_network(tmp_path: Path) -> None:
     """Nothing listens, or no such host: one line, at once."""
-    with pytest.raises(
-        DataError, match=r"127.0.0.1:9: no connection \(.*\); host.inval.*: no conn"
-    ):
+    with pytest.raises(DataError, match=r"\(no connection to 127.0.0.1:9: [^\[\];]*\); check"):
         get(tmp_path / "f", "http://127.0.0.1:9/f", "http://host.invalid/f")
 
 

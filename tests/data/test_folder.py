@@ -42,6 +42,7 @@ def test_parts_classes_and_labels(root: Path) -> None:
     """Each part is found; classes and files are sorted; labels and paths belong to the pixels."""
     splits = data.image_folder(root)
     train, test = splits
+    assert train.name == f"{root.name} (train)"
     assert train.classes == ("cat", "dog")
     assert train.y.tolist() == [0, 0, 0, 1, 1, 1]
     assert train.y.dtype == np.int32
@@ -74,7 +75,7 @@ def test_channels_have_their_own_statistics(tmp_path: Path) -> None:
     train, test = data.image_folder(tmp_path)
     np.testing.assert_allclose(np.array(train.mean) * 255, [20, 0, 205])
     np.testing.assert_allclose(np.array(train.std) * 255, [10, 255, 50], rtol=1e-9)
-    assert test is None
+    assert (test, train.name) == (None, tmp_path.name)  # not "(train)": it is all there is
 
 
 def test_one_folder_is_split(tmp_path: Path) -> None:
@@ -133,12 +134,12 @@ def test_what_lies_about(root: Path, capsys: pytest.CaptureFixture[str]) -> None
     names = [path.name for path in train.paths if path.is_relative_to(cat)]
     assert names == ["0.png", "1.png", "2.png", "9.PNG", "x.png", "z.png"]
     said = capsys.readouterr().err.splitlines()
-    assert said[0] == f"image_folder: {root / 'extra'} isn't used: it is beside train"
-    assert re.fullmatch(
-        r"image_folder: left out 1 files that aren't pictures by .*notes.txt", said[1]
-    )
-    assert len(said) == 2
+    assert said == [
+        f"not used, since it is beside train: {root / 'extra'}",
+        f"left out 1 file, no picture by name: {cat / 'notes.txt'}",
+    ]
     data.image_folder(root, progress="quiet")
+    data.load(root, notes=False)
     assert capsys.readouterr().err == ""
 
 
@@ -172,9 +173,7 @@ def test_a_test_part_without_classes_is_left_out(
     (root / "test" / "dog" / "t.png").unlink()
     assert data.image_folder(root).test is None
     said = capsys.readouterr().err
-    assert (
-        said == f"image_folder: {root / 'test'} isn't used: it has no class folders with pictures\n"
-    )
+    assert said == f"{root / 'test'} isn't used: it has no class folders with pictures\n"
 
 
 @pytest.mark.parametrize("keep", [True, False])
@@ -186,14 +185,16 @@ def test_bad_pictures(root: Path, capsys: pytest.CaptureFixture[str], keep: bool
     with pytest.raises(DataError) as caught:
         data.image_folder(root, memory_limit=limit)
     assert str(caught.value) == (
-        f"image_folder: {first} is empty (0 bytes); copy it again, or delete it, or leave it out "
-        "with --skip-bad (skip_bad=True)"
+        f"{root}: 1 bad picture: {first} is empty (0 bytes); copy it again, or delete it; "
+        "try: --skip-bad"
     )
     second.write_bytes(second.read_bytes()[:45])
-    with pytest.raises(DataError, match=rf"0 bytes.*\(skip_bad=True\); 1 more are bad: {second}"):
+    with pytest.raises(
+        DataError, match=rf"2 bad pictures: .*0 bytes.* \(bad, too: {second}\); try"
+    ):
         data.image_folder(root, memory_limit=limit)
     train, _ = data.image_folder(root, skip_bad=True, memory_limit=limit)
-    assert capsys.readouterr().err == f"image_folder: left out 2 bad pictures: {first}, {second}\n"
+    assert capsys.readouterr().err == f"left out 2 bad pictures: {first}, {second}\n"
     assert train.skipped == (first, second)
     assert train.y.tolist() == [0, 0, 1, 1]
     assert train.pixels([0, 1, 2, 3])[:, 0, 0, 0].tolist() == [1, 2, 100, 102]
@@ -204,29 +205,62 @@ def test_bad_pictures(root: Path, capsys: pytest.CaptureFixture[str], keep: bool
         data.image_folder(root, skip_bad=True, memory_limit=limit)
 
 
-def test_mixed_sizes_and_colours(root: Path) -> None:
-    """They are refused with what there is and how often, and made alike when that is asked for."""
+def test_all_that_is_wrong_is_said_at_once(root: Path) -> None:
+    """Sizes and bad files of all parts in one line, which ends with the options to copy."""
     put(root / "train" / "cat" / "5.png", 7, (100, 80))
-    pattern = (
-        r"image_folder: pictures of 2 sizes \(height x width\): 6 of 4 x 4, 1 of 100 x 80; make "
-        r"them alike with --image-size 32 \(image_size=32\)"
-    )
-    with pytest.raises(DataError, match=pattern):
+    put(root / "val" / "cat" / "c.png", (1, 2, 3))
+    bad = root / "test" / "dog" / "b.png"
+    bad.write_bytes(b"")
+    with pytest.raises(DataError) as caught:
         data.image_folder(root)
-    assert data.image_folder(root, image_size=3).train.shape == (1, 3, 3)
-    put(root / "test" / "dog" / "c.png", (1, 2, 3))
-    pattern = (
-        r"pictures of 2 kinds: 11 of gray, 1 of rgb; make them alike with --color rgb "
-        r"\(color='rgb'\) or --color gray"
+    assert str(caught.value) == (
+        f"{root}: pictures of 2 sizes (height x width): 11 of 4 x 4, 1 of 100 x 80; 1 bad picture: "
+        f"{bad} is empty (0 bytes); copy it again, or delete it; try: --image-size 32 --skip-bad"
     )
-    with pytest.raises(DataError, match=pattern):
-        data.image_folder(root, image_size=4)
-    train, test = data.image_folder(root, image_size=(6, 5), color="rgb")
-    assert train.shape == (3, 6, 5)
-    assert (train.pixels([3]) == 7).all()
+    with pytest.raises(DataError, match=r"80; try: --image-size 32$"):
+        data.image_folder(root, skip_bad=True)
+    assert data.image_folder(root, image_size=3, skip_bad=True).train.shape == (3, 3, 3)
+
+
+@pytest.mark.parametrize("first", ["gray", "rgb"])
+def test_gray_and_rgb_become_rgb(
+    root: Path, capsys: pytest.CaptureFixture[str], first: str
+) -> None:
+    """Whichever comes first, in whichever part; it is said; another choice can be made."""
+    if first == "gray":
+        colored = put(root / "test" / "dog" / "t.png", (1, 2, 3))
+    else:
+        colored = put(root / "train" / "cat" / "0.png", (1, 2, 3))
+    train, test = data.image_folder(root)
+    assert capsys.readouterr().err == (
+        "1 picture in colour, 9 gray: all are read as rgb (or give --color gray)\n"
+    )
     assert test is not None
-    assert test.pixels([1])[0, :, 0, 0].tolist() == [1, 2, 3]
-    assert data.image_folder(root, image_size=4, color="gray").train.shape == (1, 4, 4)
+    pixels = {path: part.pixels([i])[0] for part in (train, test)
+              for i, path in enumerate(part.paths)}  # fmt: skip
+    assert pixels[colored][:, 0, 0].tolist() == [1, 2, 3]
+    assert (pixels[root / "train" / "cat" / "1.png"] == 1).all()
+    assert (pixels[root / "test" / "cat" / "t.png"] == 20).all()
+    assert data.image_folder(root, image_size=(6, 5), color="gray").train.shape == (1, 6, 5)
+    assert data.image_folder(root, color="rgb").train.shape == (3, 4, 4)
+    assert (
+        capsys.readouterr().err
+        == "pictures of 6 x 5 pixels show little; --image-size 32 or 64 is usual\n"
+    )
+
+
+def test_a_folder_too_high_is_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A class that has no pictures but in several folders is one; a line asks whether it should."""
+    for name in ("photos/cats/1.png", "photos/ships/1.png", "new/1.png", "new/more/2.png"):
+        put(tmp_path / name)
+    put(tmp_path / "deep" / "images" / "1.png")
+    assert data.image_folder(tmp_path).train.classes == ("deep", "new", "photos")
+    photos = tmp_path / "photos"
+    assert capsys.readouterr().err == (
+        f"{photos} has no pictures of its own, but folders of them (cats, ships): all are one "
+        "class, 'photos'; if these folders are the classes, name the one that has them: --data "
+        f"{photos}\n"
+    )
 
 
 def _only(name: str) -> Callable[[Path], object]:
@@ -273,12 +307,12 @@ def test_each_fault_is_one_line(root: Path, case: str) -> None:
     spoil(root)
     with pytest.raises(DataError) as caught:
         data.image_folder(root)
-    assert re.fullmatch(rf"image_folder: (.*)?{pattern}", str(caught.value)), caught.value
+    assert re.fullmatch(rf"(.*)?{pattern}", str(caught.value)), caught.value
 
 
 def test_impossible_folders_and_options(root: Path, tmp_path: Path) -> None:
     """A folder that isn't one, and options that can't be, are told at once."""
-    with pytest.raises(DataError, match=r"image_folder: .*nowhere doesn't exist; expected a fol"):
+    with pytest.raises(DataError, match=r"nowhere doesn't exist; expected a fol"):
         data.image_folder(tmp_path / "nowhere")
     with pytest.raises(ArgumentError, match=r"image_size=\(4, 0\); expected a number of pixels"):
         data.image_folder(root, image_size=(4, 0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,15 +24,30 @@ def test_an_unknown_name_lists_the_known() -> None:
     with pytest.raises(ArgumentError) as caught:
         data.load("minst")
     assert str(caught.value) == (
-        "data set 'minst' is unknown, did you mean 'mnist'?; expected one of digits, mnist, "
-        "fashion_mnist, cifar10, a folder of pictures, a .csv or an .npz file"
+        "there is no data set, folder or file 'minst', did you mean 'mnist'?; expected one of "
+        "digits, mnist, fashion_mnist, cifar10, a folder of pictures, a .csv or an .npz file"
     )
+
+
+def test_a_path_that_nearly_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders and files of that place are suggested as data sets are, with their path."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "flowers.csv").touch()
+    (tmp_path / "fotos.txt~").touch()
+    with pytest.raises(ArgumentError, match=r"file 'fotos', did you mean 'photos'\?; expected one"):
+        data.load("fotos")
+    with pytest.raises(DataError, match=r"file 'flower.csv', did you mean 'flowers.csv'\?; expec"):
+        data.load("flower.csv")
+    with pytest.raises(DataError, match=rf"did you mean '{tmp_path}/photos'\?; expected a folder"):
+        data.load(tmp_path / "foto")
 
 
 def test_paths(tmp_path: Path) -> None:
     """A table, arrays and a folder of pictures, by what the path is; with what is for them."""
-    (tmp_path / "t.csv").write_text("kind,size\na,1\nb,2\na,3\nb,4\n")
-    splits = data.load(tmp_path / "t.csv", label="kind", validation_split=0.5, seed=1)
+    (tmp_path / "t.csv").write_text("kind,size,note\na,1,x\nb,2,y\na,3,x\nb,4,z\n")
+    options: dict[str, Any] = {"label": "kind", "ignore": ["note"]}
+    splits = data.load(tmp_path / "t.csv", **options, validation_split=0.5, seed=1)
     assert (len(splits.train), splits.validation and len(splits.validation)) == (2, 2)
     np.savez(tmp_path / "a.npz", x=np.eye(2), y=[0, 1])
     assert data.load(str(tmp_path / "a.npz")).train.shape == (2,)
@@ -55,20 +71,21 @@ def test_a_name_comes_before_a_folder(tmp_path: Path, monkeypatch: pytest.Monkey
     splits = data.load("digits", validation_split=0.1)
     assert splits.validation is not None
     assert (len(splits.train), len(splits.validation)) == (1131, 126)
-    with pytest.raises(DataError, match=r"image_folder: .*digits has no class folders; exp"):
+    with pytest.raises(DataError, match=r"digits has no class folders; exp"):
         data.load("./digits/../digits")
 
 
 WRONG: dict[str, tuple[dict[str, object], str]] = {
-    "mnist": ({"image_size": 32}, r"data 'mnist' has no use for image_size=32, which is for "
-                                  r"pictures and tables of one's own; leave it out"),
-    "digits": ({"label": "x"}, r"data 'digits' has no use for label='x', .*"),
-    "a.csv": ({"color": "gray"}, r".* has no use for color='gray', which is for folders of .*"),
-    "a.npz": ({"skip_bad": True}, r".* has no use for skip_bad=True, which is for folders of .*"),
-    "b.npz": ({"label": 1}, r".* has no use for label=1, which is for tables; leave it out"),
+    "mnist": ({"image_size": 32}, r"--image-size is for folders of pictures, but the data is "
+                                  r"'mnist'; leave it out, or name your own with --data"),
+    "digits": ({"label": "x"}, r"--label is for tables, but the data is 'digits'; .*"),
+    "a.csv": ({"color": "gray"}, r"--color is for folders of pictures, but .*"),
+    "a.npz": ({"skip_bad": True}, r"--skip-bad is for folders of pictures, but .*"),
+    "b.npz": ({"label": 1}, r"--label is for tables, but .*"),
+    "cifar10": ({"ignore": ["a"]}, r"--ignore is for tables, but .*"),
     "c.csv": ({"folder": "d"}, r"data '.*c.csv' is a path, and folder 'd' is given too; .*"),
     "e.jpg": ({}, r"data '.*e.jpg' is a .jpg file; expected a folder of pictures, or one of .cs.*"),
-    "pets/": ({}, r"data '.*pets/' doesn't exist; expected a folder of pictures, a .csv or an .*"),
+    "pets/": ({}, r"there is no folder or file '.*pets/'; expected a folder of pictures, .*"),
 }  # fmt: skip
 
 
@@ -76,7 +93,7 @@ WRONG: dict[str, tuple[dict[str, object], str]] = {
 def test_options_that_have_no_use(given: str, tmp_path: Path) -> None:
     """An option that the data can't follow, or a path that is nothing, is told, not ignored."""
     options, pattern = WRONG[given]
-    if given == "e.jpg":
+    if "." in given:
         (tmp_path / given).touch()
     name = given if given in data.DATASETS else f"{tmp_path}/{given}"
     with pytest.raises((ArgumentError, DataError)) as caught:

@@ -17,8 +17,8 @@ import tinyaccel as ta
 from tinyaccel import budgets, nn
 
 ROOMS = (
-    "linear", "convolution", "pooling", "normalization", "dropout", "resize", "activations",
-    "softmax", "losses", "margin_losses",
+    "linear", "convolution", "pooling", "normalization", "dropout", "resize", "padding",
+    "rearrange", "distance", "activations", "softmax", "losses", "margin_losses",
 )  # fmt: skip
 # PyTorch's gradient is g times a sixth that was rounded to float32.
 SINGLE = ("Hardsigmoid", "x0")

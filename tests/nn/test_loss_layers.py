@@ -44,6 +44,33 @@ def test_no_nan_where_a_branch_is_not_taken() -> None:
         assert all(p.grad is not None and p.grad.tolist() == [0.0] for p in layer.parameters())
 
 
+def test_any_distance_of_triplets() -> None:
+    """A function measures them, or a module, whose parameters are then the loss's own."""
+    a, b, c = (ta.tensor(v) for v in ([[0.0, 0.0]], [[2.0, 1.0]], [[0.0, 1.5]]))
+    measured = nn.TripletMarginWithDistanceLoss(distance_function=lambda x, y: abs(x - y).sum(1))
+    assert measured(a, b, c).item() == 3 - 1.5 + 1
+
+    class Learnt(nn.Module):
+        def __init__(self) -> None:
+            self.linear = nn.Linear(2, 1)
+
+        def forward(self, x: ta.Tensor, y: ta.Tensor) -> ta.Tensor:
+            return abs(self.linear(x - y)).sum(1)
+
+    names = nn.TripletMarginWithDistanceLoss(distance_function=Learnt()).state_dict().keys()
+    assert names == {"distance_function.linear.weight", "distance_function.linear.bias"}
+
+
+def test_a_vector_without_length() -> None:
+    """Its cosine is 0, with a slope that is finite: towards the other vector, over eps."""
+    x = ta.tensor([[0.0, 0.0]], dtype="float64", requires_grad=True)
+    y = nn.CosineSimilarity(eps=0.5)(x, ta.tensor([[3.0, 4.0]], dtype="float64"))
+    y.backward(ta.ones(1, dtype="float64"))
+    assert y.tolist() == [0.0]
+    assert x.grad is not None
+    np.testing.assert_allclose(x.grad.numpy(), [[0.6 / 0.5, 0.8 / 0.5]], rtol=1e-15)
+
+
 def test_a_variance_that_is_too_small_can_grow() -> None:
     """Below eps it counts as eps, and its gradient is as there; so PyTorch has it, too."""
     variance = ta.tensor([0.0], dtype="float64", requires_grad=True)

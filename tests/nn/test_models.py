@@ -141,11 +141,12 @@ def test_resnet_starts_from_he_and_shortcuts_add_nothing() -> None:
 
 
 BAD: list[tuple[dict[str, Any], str]] = [
-    ({"name": "resnet2O"}, r"model 'resnet2O' is unknown; expected one of cifar_cnn \(3, 32, 32\), "
-                           r"cifar_net .*; did you mean resnet20\?$"),
+    ({"name": "resnet2O"}, r"model 'resnet2O' is unknown; expected one of cifar_cnn, "
+                           r"cifar_net, .*; did you mean resnet20\?$"),
     ({"name": "lstm?"}, r"^model 'lstm\?' is unknown"),
     ({"name": "mlp", "width": 3}, r"model 'mlp': option 'width' is unknown; expected one of "
                                   r"input_shape, classes, hidden$"),
+    ({"name": "mlp", "hiden": 3}, r"option 'hiden' is unknown; .*; did you mean hidden\?$"),
     ({"name": "mlp", "hidden": 0}, r"^mlp: hidden=0; expected an integer of at least 1"),
     ({"name": "mlp", "input_shape": (0,)}, r"^mlp: input_shape=\(0,\); expected the shape of one"),
     ({"name": "lenet", "classes": 0}, r"^lenet: classes=0; expected an integer of at least 1"),

@@ -403,7 +403,7 @@ BAD = [
     ("no forward", lambda: nn.Module()(X), TinyaccelError,
      r"Module: called with 1 inputs, but it has no forward; define forward\(self, x\)"),
     ("hidden list", _module_named("layers", [nn.ReLU()]), ArgumentError,
-     r"Module\.layers: a list of modules, .* put them into nn\.Sequential\(\*modules\)"),
+     r"Module\.layers: a list of modules, .* put them into nn\.ModuleList or nn\.Seq"),
     ("hidden dict", _module_named("layers", {"a": nn.ReLU()}), ArgumentError, r"a dict of modules"),
     ("dotted", _module_named("a.b", nn.ReLU()), ArgumentError,
      r"Module\.a\.b: set to a ReLU, but the name has a dot"),

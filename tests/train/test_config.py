@@ -18,14 +18,16 @@ from tinyaccel.train.config import GROUPS, OPTIONS, SCHEDULES, Config
 
 EVERYTHING: dict[str, Any] = {
     "data": "pictures", "data_dir": "here", "download": False, "validation_split": 0.25,
-    "image_size": (48, 64), "color": "rgb", "skip_bad": True, "label": "kind", "model": "mlp",
+    "image_size": (48, 64), "color": "rgb", "skip_bad": True, "label": "kind",
+    "ignore": ("row",), "model": "mlp",
     "model_options": {"hidden": 8, "name": "a \"b\" \\ \x7f \u00e9", "deep": {"x": [1, 2.5]}},
     "weights": "w.safetensors", "epochs": 3, "batch_size": 7, "optimizer": "SGD", "lr": 1e-05,
     "momentum": 0.5, "weight_decay": 0.0001, "label_smoothing": 0.1, "augment": "crop:4,flip",
     "accumulate": 2, "clip_norm": 1.0, "clip_value": 0.5, "ema": 0.999, "schedule": "step",
     "schedule_options": {"every": 2}, "warmup": 0.5, "metrics": ("accuracy", "top5"),
     "monitor": "val_accuracy", "early_stopping": 4, "tensorboard": True, "device": "xla:cpu",
-    "precision": "bfloat16", "seed": 11, "jit": False, "workers": 0, "save_every": 100, "keep": 1,
+    "precision": "bfloat16", "seed": 11, "jit": False, "workers": 0, "threads": 2,
+    "save_every": 100, "keep": 1,
     "on_save_error": "continue",
 }  # fmt: skip
 
@@ -68,7 +70,8 @@ WRONG: dict[str, tuple[Any, str]] = {
     "validation_split": ("0.1", 'validation_split="0.1"; expected a number of 0 or more and '),
     "weight_decay": (True, "weight_decay=True; expected a number of 0 or more"),
     "download": (1, "download=1; expected true or false"),
-    "optimizer": ("adem", 'optimizer="adem", did you mean \'adam\'?; expected one of SGD'),
+    "optimizer": ("adm", 'optimizer="adm", did you mean \'Adam\'?; expected one of SGD'),
+    "precision": ("fp16", 'precision="fp16", did you mean \'float16\'?; expected one of float32, '),
     "color": ("red", 'color="red"; expected one of gray, rgb'),
     "image_size": ("64x", 'image_size="64x"; expected a number of pixels, or HEIGHTxWIDTH'),
     "metrics": ("accuracy,,top5", 'metrics="accuracy,,top5"; expected names with commas '),
@@ -167,6 +170,7 @@ def test_spellings() -> None:
     """Names of choices in any case; sizes as one number or two; names as a list or with commas."""
     config = Config(optimizer="adamw", precision="BFLOAT16", image_size="32X48", metrics=["top5"])  # type: ignore[arg-type]
     assert (config.optimizer, config.precision) == ("AdamW", "bfloat16")
+    assert (Config(model="ResNet20").model, Config(model="mine").model) == ("resnet20", "mine")
     assert (config.image_size, config.metrics) == ((32, 48), ("top5",))
     assert Config(image_size=8).image_size == (8, 8)  # type: ignore[arg-type]
     assert Config(label=2).label == "2"  # type: ignore[arg-type]

@@ -75,8 +75,10 @@ def test_which_checkpoint_it_is(run: Path, tmp_path: Path) -> None:
     copy = tmp_path / "checkpoints" / last.name
     copy.write_bytes(last.read_bytes())
     assert Trained.read(tmp_path, "cpu").path == copy
-    with pytest.raises(DataError, match=r"model\.safetensors has 4 tensors but is no checkp"):
+    with pytest.raises(DataError, match=r"model\.safetensors has weights alone; name its folder, "):
         Trained.read(run / "model.safetensors")
+    with pytest.raises(DataError, match=r"blue.0\.png is a picture; the run comes first"):
+        Trained.read(run.parent / "pictures" / "train" / "blue" / "0.png")
 
 
 def test_it_predicts_pictures(run: Path, tmp_path: Path) -> None:
@@ -91,6 +93,14 @@ def test_it_predicts_pictures(run: Path, tmp_path: Path) -> None:
         assert sum(shares) == pytest.approx(1) and shares == sorted(shares, reverse=True)
         assert one.as_json()["class"] == one.answers[0][0]
     assert len(trained.predict(files[:1], top=1)[0].answers) == 1
+    # What can't be read is told of, and the others are answered for.
+    (tmp_path / "bad.png").write_bytes(b"")
+    bad: list[tuple[Path, str]] = []
+    given = [files[0], tmp_path / "bad.png", files[2]]
+    good = trained.predict(given, on_bad=lambda path, error: bad.append((path, str(error))))
+    assert [one.path for one in good] == [files[0], files[2]]
+    assert [one.answers[0][0] for one in good] == ["blue", "red"]
+    assert [path for path, _ in bad] == [given[1]] and "is empty (0 bytes)" in bad[0][1]
     # With dark and light swapped, what was blue has least of it.
     assert trained.predict(files[:1], invert=True)[0].answers[-1][0] == "blue"
 
@@ -104,7 +114,9 @@ def test_other_data(run: Path, tmp_path: Path) -> None:
     surer = _draw(tmp_path / "other" / "red" / "wrong.png", "green", seed=9)
     trained = Trained.read(run, "cpu")
     judged = trained.evaluate(tmp_path / "other", progress="quiet")
-    assert (judged.part, len(judged.data)) == ("data", 8)
+    assert (judged.part, len(judged.data), judged.learnt) == ("other", 8, False)
+    own = trained.evaluate(run.parent / "pictures" / "train", progress="quiet")
+    assert (own.part, len(own.data), own.learnt) == ("train", 36, True)
     assert judged.evaluation.accuracy == pytest.approx(6 / 8)
     first, second = judged.mistakes(5)
     assert (first.sample, first.true, first.answer) == (str(surer), "red", "green")
@@ -112,7 +124,7 @@ def test_other_data(run: Path, tmp_path: Path) -> None:
     assert 1 > first.probability > second.probability > 1 / 3
     assert judged.mistakes(1) == [first]
     _draw(tmp_path / "other" / "violet" / "0.png", "red")
-    with pytest.raises(ArgumentError, match=r"other \(train\) has class 'violet'; .*best.* was"):
+    with pytest.raises(ArgumentError, match=r"other has class 'violet'; .*best.* was"):
         trained.evaluate(tmp_path / "other", progress="quiet")
 
 
@@ -147,8 +159,56 @@ def test_targets(ema: float | None, label: str, tmp_path: Path) -> None:
     assert judged.part == result.part == "validation"
     assert judged.evaluation.loss == pytest.approx(result.evaluation.loss, rel=1e-6)
     assert judged.evaluation.metrics == pytest.approx(result.evaluation.metrics)
-    with pytest.raises(ArgumentError, match=r"takes rows of a table and has 0 classes; expected"):
+    with pytest.raises(ArgumentError, match=r"a.png is no .csv file; .* takes rows of "):
         Trained.read(tmp_path / "run", "cpu").predict([tmp_path / "a.png"])
+    with pytest.raises(ArgumentError, match=r"t\.csv.* has targets, not classes"):
+        judged.mistakes(3)
+
+
+@pytest.mark.parametrize("kind", ["classes", "targets"])
+def test_rows(kind: str, tmp_path: Path) -> None:
+    """A table is read by the names of its columns, in any order; each row has its line."""
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=(40, 2)) * (1.0, 100.0)
+    y = [f"{3 * a:.4f}" if kind == "targets" else "yes" if a > 0 else "no" for a, _ in x]
+    rows = [f"{a:.4f},{label},{b:.3f},me" for (a, b), label in zip(x, y, strict=True)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,y,b,who", *rows]))
+    config = Config(
+        data=str(tmp_path / "t.csv"), epochs=30, label="y", ignore=("who",), device="cpu",
+        validation_split=0.0, lr=0.05,
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        for owner, name in ((History, "plot"), (Report, "plot_confusion")):
+            patch.setattr(owner, name, lambda *_: None)
+        train.run(config, out=tmp_path / "run", progress="quiet")
+    trained = Trained.read(tmp_path / "run", "cpu")
+    assert trained.columns == ("a", "b")
+    for name, text in {
+        "swapped.csv": "b;id;a\n\n-50;1;-1.5\n50;2;1.5\n", "bare.csv": "-1.5,-50\n1.5,50\n",
+    }.items():  # fmt: skip
+        (tmp_path / name).write_text(text)
+        low, high = trained.predict([tmp_path / name], top=1)
+        assert (low.line, high.line) == ((3, 4) if name == "swapped.csv" else (1, 2))
+        if kind == "targets":
+            assert low.values + high.values == pytest.approx((-4.5, 4.5), abs=1)
+            assert high.as_json() == {
+                "table": str(tmp_path / name),
+                "line": high.line,
+                "value": high.values[0],
+            }
+        else:
+            assert (low.answers[0][0], high.answers[0][0]) == ("no", "yes")
+            assert high.as_json()["class"] == "yes"
+    wrong = {
+        "A,b\n1,2\n": r"has no column 'a', did you mean 'A'\?; expected a, b, as in the table that",
+        "1,2,3\n": "has 3 columns without names; expected 2, or a first row that names them: a, b",
+        "a,b\n1,\n": "w.csv line 2, column 'b': nothing; expected a finite number: mend",
+        "": "w.csv is empty",
+    }
+    for text, message in wrong.items():
+        (tmp_path / "w.csv").write_text(text)
+        with pytest.raises(DataError, match=message):
+            trained.predict([tmp_path / "w.csv"])
 
 
 def test_what_it_cannot_do(run: Path, tmp_path: Path) -> None:

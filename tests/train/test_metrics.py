@@ -104,11 +104,13 @@ def test_infinite_logits() -> None:
 
 def test_unknown_names() -> None:
     """The near name is suggested, and all are listed; top0 is no metric."""
-    text = r"metric 'acuracy' is unknown; did you mean accuracy\? expected one of accuracy, top5, p"
+    text = r"metric 'acuracy' is unknown, did you mean 'accuracy'\?; expected one of accuracy, top5"
     with pytest.raises(ArgumentError, match=text):
         find_metric("acuracy")
+    with pytest.raises(ArgumentError, match=r"'acc' is unknown, did you mean 'accuracy'\?"):
+        find_metric("acc")
     for name in ("top0", "topk", "xyz"):
-        with pytest.raises(ArgumentError, match=f"metric '{name}' is unknown; "):
+        with pytest.raises(ArgumentError, match=f"metric '{name}' is unknown"):
             find_metric(name)
 
 

@@ -138,6 +138,14 @@ def test_files(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png", "c.png", "d.png"]
 
 
+def test_many_figures() -> None:
+    """No more than three panels beside each other: more of them stand in rows."""
+    for n, (across, down) in {3: (3, 1), 4: (2, 2), 5: (3, 2)}.items():
+        figure = curves_figure([{"epoch": 1, **{f"m{i}": 0.5 for i in range(n)}}])
+        assert len(figure.axes) == n
+        assert figure.get_size_inches().tolist() == pytest.approx([5.5 * across, 4.2 * down])
+
+
 def test_what_they_refuse(tmp_path: Path) -> None:
     """No epochs, nothing to draw, names that don't fit, a folder that isn't there."""
     with pytest.raises(ArgumentError, match="curves: the history has no epochs; draw it after the"):
@@ -150,5 +158,7 @@ def test_what_they_refuse(tmp_path: Path) -> None:
         ArgumentError, match=r"plot_confusion: confusion \(2, 2\) for 3 classes; ex"
     ):
         confusion_figure(np.eye(2, dtype=np.int64), ["a", "b", "c"])
+    with pytest.raises(ArgumentError, match=r"plot: 'a\.jpg'; expected a name that ends in \.png"):
+        plot_curves(ROWS, "a.jpg")
     with pytest.raises(SaveError, match="can't be written: No such file"):
         plot_curves(ROWS, tmp_path / "nowhere" / "a.png")

@@ -162,7 +162,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no validation": ({"monitor": "val_loss", "validation_split": 0.0}, "monitor 'val_loss' is no "
                       "figure of this run, did you mean 'loss'?; expected one of loss, accuracy"),
     "model option": ({"model_options": {"hiden": 2}}, "model 'mlp': option 'hiden' is unknown"),
-    "image size": ({"image_size": "8"}, "data 'tiny' has no use for image_size=(8, 8)"),
+    "image size": ({"image_size": "8"}, "--image-size is for folders of pictures, but the data is"),
 }  # fmt: skip
 
 
@@ -299,6 +299,7 @@ def test_stopped_and_gone_on_with_is_the_same(monkeypatch: pytest.MonkeyPatch) -
         _stop_in_epoch(context, 3)
         with pytest.raises(Interrupted, match="go on with: tinyaccel resume stopped"):
             _run("stopped", **options)
+    assert Path("stopped/curves.png").read_text() == "drawn"  # of what has been trained so far
     result = train.resume("stopped", progress="quiet")
     assert len(result.history) == 4 and result.evaluation.loss == whole.evaluation.loss
     for name in ("step-00000006.safetensors", "step-00000008.safetensors", "best.safetensors"):
@@ -312,12 +313,60 @@ def test_stopped_and_gone_on_with_is_the_same(monkeypatch: pytest.MonkeyPatch) -
 def test_more_epochs() -> None:
     """A run that has finished goes on if more are asked for, with the changes that are named."""
     _run("run", epochs=1)
-    with pytest.raises(ArgumentError, match=r"run has finished its 1 epochs; say how many more"):
+    with pytest.raises(ArgumentError, match=r"run has finished its 1 epoch; say how many more"):
         train.resume("run", progress="quiet")
     result = train.resume("run", epochs=2, changes={"keep": 1}, progress="quiet")
     assert len(result.history) == 3 and len(steps_of(Path("run"))) == 1
     assert Config.from_toml("run/config.toml").epochs == 3
     assert len(train.resume("run", epochs=1, progress="quiet").history) == 4
+
+
+def test_killed_after_its_last_epoch() -> None:
+    """A run that was killed before it was judged is judged, and its files are written."""
+    _run("run", epochs=1)
+    files = [Path("run") / name for name in ("metrics.json", "model.safetensors", "curves.png")]
+    weights = files[1].read_bytes()
+    for path in files:
+        path.unlink()
+    assert len(train.resume("run", progress="quiet").history) == 1
+    assert all(path.exists() for path in files) and files[1].read_bytes() == weights
+
+
+def test_more_epochs_that_are_of_no_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said what they make of the learning rate, and that the best epoch is an old one."""
+    good = quarters(20, 3)
+    wrong = ArrayDataset(good.x, (good.y + 1) % 4, classes=4)  # the more it learns, the worse it is
+    splits: Any = Splits(quarters(40), None, validation=wrong)
+    monkeypatch.setitem(DATASETS, "tiny", lambda *_, **__: splits)
+    _run("run", epochs=2, schedule="cosine")
+    told = _Told()
+    monkeypatch.setattr(program, "display", lambda kind: told)
+    result = train.resume("run", epochs=1, progress="quiet")
+    assert result.best_epoch == 1
+    assert told.texts[-1] == "the best epoch is still 1: 1 more epoch hasn't helped"
+    assert (
+        "the learning rate goes on at 0.0025, after 0.0015: schedule cosine is over 3 epochs now, "
+        "no longer over 2"
+    ) in told.texts
+    with pytest.raises(ArgumentError, match="run has a run in it already; go on with it: tinyaccel "
+                                            "resume run, or"):  # fmt: skip
+        train.run(Config(data="nowhere"), out="run", progress="quiet")  # before any data is read
+
+
+def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They hold for the run alone, are in its checkpoints, and a resume with others says so."""
+    library = pytest.importorskip("threadpoolctl")
+    before = library.threadpool_info()
+    if not any(pool["internal_api"] == "openblas" for pool in before):
+        pytest.skip("NumPy's BLAS is another one")
+    _run("run", epochs=1, threads=2)
+    facts: Any = newest("run")[1].facts
+    assert facts["environment"]["threads"]["openblas threads"] == facts["config"]["threads"] == 2
+    assert library.threadpool_info()[: len(before)] == before
+    told = _Told()
+    monkeypatch.setattr(program, "display", lambda kind: told)
+    train.resume("run", epochs=1, changes={"threads": 1}, progress="quiet")
+    assert any("openblas threads 1 instead of 2" in text for text in told.texts)
 
 
 def test_other_data_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

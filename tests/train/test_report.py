@@ -47,7 +47,7 @@ def test_against_scikit_learn(rng: np.random.Generator) -> None:
 
 
 def test_classes_that_do_not_occur() -> None:
-    """They are 0 in their line and in no mean, which is then what the metrics of one name are.
+    """They are in no mean, though they are answered; which is what the metrics of one name are.
 
     Here d doesn't occur at all, c isn't in the data but is answered, b is never answered.
     """
@@ -56,7 +56,7 @@ def test_classes_that_do_not_occur() -> None:
     report = Report(logits, labels, list("abcd"))
     assert report.precision.tolist() == pytest.approx([2 / 3, 0, 0, 0])
     assert report.recall.tolist() == pytest.approx([2 / 3, 0, 0, 0])
-    assert report.macro == pytest.approx([2 / 9, 2 / 9, 2 / 9])
+    assert report.macro == pytest.approx([1 / 3, 1 / 3, 1 / 3])
     assert report.weighted == pytest.approx([0.5, 0.5, 0.5])
     for name, mean in report.macro._asdict().items():
         assert find_metric(name)(logits, labels) == mean

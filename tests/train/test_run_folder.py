@@ -65,10 +65,41 @@ def test_an_older_one_serves(tmp_path: Path) -> None:
         newest(tmp_path)
 
 
-def test_no_run() -> None:
-    """A folder without a run, or none at all, is said."""
-    with pytest.raises(DataError, match=r"^nowhere doesn't exist; name the folder of a run"):
-        newest("nowhere")
+def test_killed_before_its_first_checkpoint(tmp_path: Path) -> None:
+    """There is nothing to go on from; the command that begins it again is named."""
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "config.toml").write_text("")
+    text = r"first checkpoint; begin again with: tinyaccel train --config .*config.toml --out .*$"
+    with pytest.raises(DataError, match=text):
+        newest(tmp_path)
+
+
+NO_RUNS = {
+    "nowhere": "nowhere doesn't exist; name the folder of a run: here are runs/boats, runs/cats",
+    "runs/cat": "runs/cat doesn't exist, did you mean 'runs/cats'?; name the folder of a run",
+    "runs": "runs is no run, but has runs/boats, runs/cats; name one of these",
+    "empty": "empty has no checkpoints; name the folder of a run (tinyaccel train wrote its name)",
+    "runs/cats/checkpoints": "runs/cats/checkpoints is a part of a run; did you mean runs/cats?",
+    "a.jpg": "a.jpg is a picture; the run comes first: tinyaccel predict RUN IMAGE...",
+    "a.csv": "a.csv is a table; the run comes first: ",
+    "notes": "notes is no run; name the folder of a run: here are ",
+}
+
+
+@pytest.mark.parametrize("given", NO_RUNS)
+def test_no_run(given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is no run is called what it is, and the run that may have been meant is named."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("cats", "boats"):
+        run = RunFolder(Path("runs", name))
+        run.save(_checkpoint(1), 1)
+        run.close()
+    for name in ("a.jpg", "notes"):
+        Path(name).touch()
+    Path("empty").mkdir()
+    with pytest.raises(DataError) as caught:
+        newest(given)
+    assert str(caught.value).startswith(NO_RUNS[given])
 
 
 _SECOND = """

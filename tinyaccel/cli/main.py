@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Any
 
-from tinyaccel.cli.status import INTERRUPTED, TERMINATED, WRONG, Interrupted
+from tinyaccel.cli.status import INTERRUPTED, TERMINATED, WRONG, Interrupted, plain
 from tinyaccel.errors import PackageError, TinyaccelError
 from tinyaccel.extras import optional
 
@@ -35,16 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status = app(given, prog_name="tinyaccel", standalone_mode=False)
     except usage_error as error:
-        text = error.format_message().rstrip(".")
-        if not text:  # no command at all: the help was asked for, and has been shown
-            return WRONG
-        context = error.ctx.command_path if error.ctx is not None else "tinyaccel"
-        return _say(f"{text}; {context} --help lists what there is")
+        return _say(_usage(error)) if error.format_message() else WRONG  # else help was shown
     except TinyaccelError as error:
         if "--debug" in given:
             traceback.print_exc()
             return WRONG
-        return _say(str(error))
+        return _say(plain(str(error)))
     except (Interrupted, KeyboardInterrupt, typer.Abort) as error:
         _say(str(error) or "interrupted")
         return INTERRUPTED
@@ -54,6 +52,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as end:  # how typer ends after shell completion
         return end.code if isinstance(end.code, int) else 0
     return status if isinstance(status, int) else 0
+
+
+def _usage(error: Any) -> str:
+    """What is wrong with the words of a command, what may have been meant, and where help is."""
+    text = error.format_message().rstrip(".")
+    command = error.ctx.command_path if error.ctx is not None else "tinyaccel"
+    option = getattr(error, "option_name", None)
+    if option is not None and getattr(error, "possibilities", None):
+        text = f"No such option: {option}, did you mean {error.possibilities[0]}?"
+    stray = re.search(r"unexpected extra argument\S* \((\S+)\)$", text)
+    if stray and command == "tinyaccel train":
+        text += f", did you mean --data {stray[1]}?"
+    return f"{text}; {command} --help lists what there is"
 
 
 def _say(text: str) -> int:

@@ -6,21 +6,24 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
 from tinyaccel.backend import backend_names
 from tinyaccel.data.registry import DATASETS
-from tinyaccel.errors import ArgumentError
+from tinyaccel.data.suggest import near
+from tinyaccel.errors import ArgumentError, DeviceError
 from tinyaccel.nn.models import MODELS
 from tinyaccel.train.config import OPTIONS, Config, read_option
 from tinyaccel.train.display import KINDS
+from tinyaccel.train.run_folder import runs_in
 
 Completion = Callable[[str], list[str]]
 
 _METRICS = ("accuracy", "top5", "precision", "recall", "f1", "mae", "mse", "r2")
-_AFTER_COMMA = "metrics"  # an option whose value is several names
+_CHANGES = ("crop:4", "flip", "vflip", "rotate:15", "cutout:8")
+_AFTER_COMMA = ("metrics", "augment")  # options whose value is several names
 
 
 def device_names() -> list[str]:
@@ -33,6 +36,7 @@ _NAMES: Mapping[str, Callable[[], Sequence[str]]] = {
     "model": lambda: sorted(MODELS),
     "device": device_names,
     "metrics": lambda: _METRICS,
+    "augment": lambda: ("none", *_CHANGES),
 }
 
 
@@ -48,12 +52,29 @@ def completion(option: str) -> Completion:
 
     def complete(incomplete: str) -> list[str]:
         before, comma, last = "", "", incomplete
-        if option == _AFTER_COMMA:
+        if option in _AFTER_COMMA:
             before, comma, last = incomplete.rpartition(",")
         found = [before + comma + name for name in names_of(option) if name.startswith(last)]
         return found + (_paths(incomplete) if option == "data" else [])
 
     return complete
+
+
+def complete_run(incomplete: str) -> list[str]:
+    """What the shell is told for a run: those here and in the folders here, else any folders."""
+    start = Path(incomplete)
+    folder = start if incomplete.endswith("/") or start == Path() else start.parent
+    here = [run for place in (folder, *_folders(folder)) for run in runs_in(place)]
+    found = [str(run) for run in here if str(run).startswith(incomplete)]
+    return found or [path for path in _paths(incomplete) if Path(path).is_dir()]
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Those in a folder, without hidden ones; none where it can't be read."""
+    try:
+        return sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] != ".")
+    except OSError:
+        return []
 
 
 def _paths(incomplete: str) -> list[str]:
@@ -113,7 +134,7 @@ def _help(name: str, names: Sequence[str]) -> str:
     """An option's help text, with the names that it may be and its default."""
     default = Config.__dataclass_fields__[name].default
     parts = [OPTIONS[name].help]
-    if names and name != _AFTER_COMMA:
+    if names and name not in _AFTER_COMMA:
         parts.append(f"One of {', '.join(names)}.")
     if OPTIONS[name].kind.type is not bool and isinstance(default, str | int | float):
         parts.append(f"Default: {default}.")
@@ -125,8 +146,19 @@ def _help(name: str, names: Sequence[str]) -> str:
 _OF_RECIPES = ("model", "epochs", "batch_size", "lr", "optimizer", "schedule", "augment")
 
 
+def check_device(name: str | None) -> str | None:
+    """The name; raises `DeviceError` if it is unknown and another one is near."""
+    meant = "" if name is None else near(name, device_names())
+    if name is not None and meant and name.partition(":")[0] not in device_names():
+        raise DeviceError(
+            f"device: {name!r} is unknown{meant}; expected one of {', '.join(device_names())}"
+        )
+    return name
+
+
 def checked(given: Mapping[str, object], command: str) -> dict[str, object]:
     """The options as they are kept; raises `ArgumentError` in the name of the command."""
+    check_device(cast("str | None", given.get("device")))
     return {name: read_option(name, value, command) for name, value in given.items()}
 
 
@@ -150,6 +182,7 @@ DeviceName = Annotated[
         help=f"Device: {', '.join(device_names())}, cuda:1, ...",
         metavar="NAME",
         show_default=False,
+        callback=check_device,
         autocompletion=completion("device"),
     ),
 ]

@@ -17,11 +17,13 @@ from tinyaccel.cli.options import (
     ProgressKind,
     Quiet,
     checked,
+    complete_run,
     completion,
     config_options,
     shown,
 )
 from tinyaccel.cli.status import Interrupted
+from tinyaccel.data.plural import counted
 from tinyaccel.train.config import Config, options_from_toml
 from tinyaccel.train.program import Result, run
 from tinyaccel.train.program import resume as go_on
@@ -69,9 +71,15 @@ def train(
 ) -> None:  # fmt: skip
     """Train a network on pictures or a table, by default the CNN for 8x8 digits.
 
-    The folder gets checkpoints/, config.toml, history.csv, metrics.json, model.safetensors,
-    curves.png and confusion.png. Ctrl-C saves, and says how to go on. The last line printed is the
-    accuracy on the test part.
+    \b
+    tinyaccel train --data pictures --image-size 64 --out runs/pictures
+    tinyaccel train --data table.csv --label kind --epochs 100
+    tinyaccel train --config runs/pictures/config.toml --lr 3e-4
+
+    The folder of the run gets checkpoints/, config.toml, history.csv, metrics.json,
+    model.safetensors, curves.png and confusion.png. Ctrl-C saves, and says how to go on. The last
+    line printed is how good the network became: on the test part of the data, or, where there is
+    none, on what was held out to validate with.
     """
     kind = shown(progress, quiet, json)
     options = options_from_toml(config) if config is not None else {}
@@ -82,7 +90,12 @@ def train(
 
 
 def resume(
-    run: Annotated[Path, typer.Argument(help="The folder of the run.", metavar="RUN")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="The folder of the run.", metavar="RUN", autocompletion=complete_run
+        ),
+    ],
     epochs: Annotated[
         int | None,
         typer.Option(
@@ -104,6 +117,9 @@ def resume(
     ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Threads that prepare batches.", show_default=False)
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads of NumPy's products.", show_default=False)
     ] = None,
     save_every: Annotated[
         int | None, typer.Option(help="Save every N steps, too.", show_default=False)
@@ -131,7 +147,7 @@ def resume(
     kind = shown(progress, quiet, json)
     given = {
         "device": device, "data": data, "data_dir": data_dir, "workers": workers,
-        "save_every": save_every, "keep": keep, "on_save_error": on_save_error,
+        "threads": threads, "save_every": save_every, "keep": keep, "on_save_error": on_save_error,
     }  # fmt: skip
     changes = checked({k: v for k, v in given.items() if v is not None}, "resume")
     with stoppable():
@@ -156,12 +172,23 @@ def print_result(result: Result, kind: str) -> None:
     evaluation, part = result.evaluation, result.part
     if kind != "quiet":
         typer.echo(
-            f"{len(result.history)} epochs on {result.trainer.device} in {result.seconds:.1f} s, "
-            f"{result.images_per_second:,.0f} images/s; {part} loss {evaluation.loss:.4f}; "
-            f"files in {result.folder}"
+            f"{counted(len(result.history), 'epoch')} on {result.trainer.device} in "
+            f"{result.seconds:.1f} s, {result.images_per_second:,.0f} {result.unit}/s; "
+            f"{part} loss {evaluation.loss:.4f}; files in {result.folder}"
         )
     figures = dict(evaluation.metrics) or {"loss": evaluation.loss}
     if "accuracy" in figures:  # the line that is looked for comes last
         figures["accuracy"] = figures.pop("accuracy")
     for name, value in figures.items():
-        typer.echo(f"{part} {name} {value:.4f}")
+        which = "" if kind == "quiet" else _which(result, name)
+        typer.echo(f"{part} {name} {value:.4f}{which}")
+
+
+def _which(result: Result, name: str) -> str:
+    """Which epoch a figure is of, and what the last one had, where that isn't the same."""
+    best, last = result.trainer.best, len(result.history)
+    if best is None or result.best_epoch is None:
+        return ""
+    figure = result.history.rows[-1].get(f"val_{name}") if result.part == "validation" else None
+    after = f"; the last had {figure:.4f}" if best.epoch != last and figure is not None else ""
+    return f" (epoch {best.epoch}, the best by {best.monitor}{after})"

@@ -47,7 +47,7 @@ def arrays(
         parts = {"train": _dataset(source, found, "")}
     if "train" not in parts:
         raise DataError(
-            f"arrays: {source} has {', '.join(found) or 'nothing'}; expected x_train, y_train, "
+            f"{source} has {', '.join(found) or 'nothing'}; expected x_train, y_train, "
             "and, if there are test data, x_test, y_test; or x, y"
         )
     count = max(len(part.classes) for part in parts.values())
@@ -75,18 +75,18 @@ def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
             loaded = np.load(file, allow_pickle=False)  # unpickling may run code from the file
             if isinstance(loaded, np.ndarray):
                 raise DataError(
-                    f"arrays: {path} is one array {loaded.shape}; expected samples and labels: "
+                    f"{path} is one array {loaded.shape}; expected samples and labels: "
                     "write both with numpy.savez(path, x=..., y=...)"
                 )
             return {name: loaded[name] for name in loaded.files}
     except FileNotFoundError as error:
-        raise DataError(f"arrays: {path} doesn't exist; expected an .npz file") from error
+        raise DataError(f"{path} doesn't exist; expected an .npz file") from error
     except ValueError as error:
         if isinstance(error, DataError):
             raise
         if "allow_pickle" in str(error):
             raise DataError(
-                f"arrays: {path} holds pickled objects; tinyaccel unpickles nothing: save arrays "
+                f"{path} holds pickled objects; tinyaccel unpickles nothing: save arrays "
                 "of numbers, such as numpy.stack(images)"
             ) from error
         raise _damaged(path, error) from error
@@ -95,14 +95,14 @@ def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
 
 
 def _damaged(path: Path, error: Exception) -> DataError:
-    return DataError(f"arrays: {path} is no whole .npz file ({error}); save or copy it again")
+    return DataError(f"{path} is no whole .npz file ({error}); save or copy it again")
 
 
 def _dataset(path: Path, found: dict[str, npt.NDArray[Any]], suffix: str) -> ArrayDataset:
     names = [f"{letter}_{suffix}" if suffix else letter for letter in "xy"]
     for name in names:
         if name not in found:
-            raise DataError(f"arrays: {path} has {', '.join(found)}, but not {name}; add it")
+            raise DataError(f"{path} has {', '.join(found)}, but not {name}; add it")
     x, y = (found[name] for name in names)
     if y.ndim == 2 and y.shape[1] == 1 and y.dtype.kind in "iu":
         y = y[:, 0]

@@ -64,15 +64,15 @@ def fetch(
     with alone_in(target.parent, show):
         if target.is_file():
             return target
-        faults: list[str] = []
+        faults: list[_Fault] = []
         for url in urls:
             with show.task(target.name, size, done=download.have(), is_bytes=True) as advance:
                 fault = download.try_mirror(url, advance)
             if fault is None:
                 return target
-            faults.append(f"{urllib.parse.urlsplit(url).netloc}: {fault}")
+            faults.append(_Fault(urllib.parse.urlsplit(url).netloc, fault))
     raise DataError(
-        f"{target.name} can't be downloaded ({'; '.join(faults)}); check the network and try "
+        f"{target.name} can't be downloaded ({_told(faults)}); check the network and try "
         f"again, or put the file into {target.parent}"
     )
 
@@ -91,6 +91,24 @@ def fetch_files(name: str, files: Sequence[RemoteFile], folder: Path, show: str)
             raise DataError(
                 f"{name}: {error}, or name a folder that has the data set with --data-dir"
             ) from error
+
+
+class _Fault(NamedTuple):
+    """What is wrong with a mirror."""
+
+    host: str
+    what: str
+
+
+_NO_CONNECTION = "no connection"
+
+
+def _told(faults: Sequence[_Fault]) -> str:
+    """What is wrong with each; of the first alone if none can be reached, which is the network."""
+    if all(fault.what.startswith(_NO_CONNECTION) for fault in faults):
+        host, what = faults[0]
+        return f"{_NO_CONNECTION} to {host}{what.removeprefix(_NO_CONNECTION)}"
+    return "; ".join(f"{host}: {what}" for host, what in faults)
 
 
 class _BrokenError(Exception):
@@ -118,13 +136,14 @@ def _network(call: Callable[[], T]) -> T:
     except urllib.error.URLError as error:
         if isinstance(error.reason, TimeoutError | ConnectionResetError):
             raise _BrokenError(f"no answer ({error.reason})") from error
-        raise _RefusedError(f"no connection ({error.reason})") from error
+        why = getattr(error.reason, "strerror", None) or error.reason  # without its number
+        raise _RefusedError(f"{_NO_CONNECTION}: {why}") from error
     except TimeoutError as error:
         raise _BrokenError("it stopped sending") from error
     except (ConnectionError, http.client.HTTPException) as error:
         raise _BrokenError(f"the connection broke ({error})") from error
     except OSError as error:
-        raise _RefusedError(f"no connection ({error})") from error
+        raise _RefusedError(f"{_NO_CONNECTION}: {error.strerror or error}") from error
 
 
 class _Download:

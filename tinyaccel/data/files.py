@@ -53,8 +53,8 @@ def data_folder(
         fetch(cached)
     elif not any(cached.glob(pattern)):
         raise DataError(
-            f"{name}: no folder given; name one that has {example} in it, with --data-dir "
-            f"(data_dir=) or the environment variable {VARIABLE}, or allow the download"
+            f"{name}: no folder given; name one that has {example} in it, with --data-dir or the "
+            f"environment variable {VARIABLE}, or allow the download"
         )
     return cached
 
@@ -84,7 +84,7 @@ def missing(name: str, folder: Path, wanted: str) -> DataError:
     shown = ", ".join(there[:5]) + (f" and {len(there) - 5} more" if len(there) > 5 else "")
     return DataError(
         f"{name}: {wanted} is not in {folder}, which has {shown or 'nothing'}; put it there, or "
-        f"name the folder that has it (--data-dir, data_dir=, {VARIABLE})"
+        f"name the folder that has it with --data-dir or {VARIABLE}"
     )
 
 

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
 import os
 import unicodedata
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
+from tinyaccel.data.alike import Part, Say, read_alike, some
 from tinyaccel.data.dataset import Dataset, Splits
-from tinyaccel.data.display import Display, display
-from tinyaccel.data.images import COLORS, Color, ImageFormat, image_format, is_image_name
-from tinyaccel.data.pictures import Decoded, ImageDataset, Wanted, decode
+from tinyaccel.data.display import display
+from tinyaccel.data.images import COLORS, Color, is_image_name
+from tinyaccel.data.pictures import Decoded, ImageDataset
+from tinyaccel.data.plural import counted
 from tinyaccel.errors import ArgumentError, DataError
 
 MEMORY_LIMIT = 2 << 30  # bytes of pixels that are kept; more are decoded batch by batch
+_SMALL_SIDE = 8  # of what is hardly a picture any more
 
 _PARTS = {
     "train": ("train", "training"),
@@ -39,6 +39,7 @@ def image_folder(
     validation_split: float | None = None,
     seed: int = 0,
     progress: str = "auto",
+    notes: bool = True,
     memory_limit: int = MEMORY_LIMIT,
 ) -> Splits[ImageDataset, ImageDataset | None]:
     """The pictures in a folder; their classes are the names of the folders they lie in.
@@ -48,11 +49,13 @@ def image_folder(
                       belong to it
     image_size        (H, W) to make all pictures, or one number for both; see `read_image`.
                       Default: the size that all of them have
-    color             "gray" or "rgb", what to make them; default: what all of them are
+    color             "gray" or "rgb", what to make them; default: what all of them are, and "rgb"
+                      where some are gray, which is told of
     skip_bad          leave out, and name, files that can't be read, instead of raising
     validation_split  the fraction of the training pictures to hold out, in `.validation`
     seed              which these are
     progress          how it is shown: "auto", "bar", "lines", "quiet"
+    notes             whether to tell what is left out or looks wrong; False where that was told
     memory_limit      bytes of pixels to keep in memory. If there are more, nothing is kept: each
                       picture is checked once here, and decoded again whenever it is asked for
 
@@ -60,35 +63,33 @@ def image_folder(
     which are told of. mean and std, for each channel, are those of all pictures in train/.
 
     Raises `DataError` for fewer than two classes, a class without pictures, one that isn't in
-    train/, pictures that can't be read, of several sizes or both gray and coloured; `ArgumentError`
-    for an impossible option; `PackageError` without Pillow.
+    train/; for pictures that can't be read or are of several sizes, all of it in one line with the
+    options that help; `ArgumentError` for an impossible option; `PackageError` without Pillow.
     """
     size, color = _checked(image_size, color)
     root, show = Path(folder), display(progress)
-    parts, classes = _find(root, show)
-    skipped: list[Path] = []
-    first = _first_format(parts["train"])
-    wanted = Wanted(
-        ImageFormat(size or first.size, color or first.color), size is not None, color is not None
+    say = show.message if notes else _say_nothing
+    parts, classes = _find(root, say)
+    if size is not None and min(size) < _SMALL_SIDE:
+        say(f"pictures of {size[0]} x {size[1]} pixels show little; --image-size 32 or 64 is usual")
+    form, results = read_alike(
+        root, parts, size, color, skip_bad=skip_bad, limit=memory_limit, show=show, say=say
     )
-    count = sum(len(part.paths) for part in parts.values())
-    keep = count * math.prod(wanted.form.shape) <= memory_limit
-    formats = Counter[ImageFormat]()
+    skipped: list[Path] = []
     found: dict[str, ImageDataset] = {}
     for name, part in parts.items():
-        result = decode(part.paths, wanted, keep, show, f"reading {name}")
-        good, pixels = _without_faults(part, result, skipped if skip_bad else None)
-        formats += result.others
-        formats[wanted.form] += len(good.paths) - result.others.total()
-        _check_alike(formats, wanted)
+        result = results[name]
+        skipped += [part.paths[i] for i in result.faults]
+        good, pixels = _without_faults(part, result)
         _check_classes(root, name, good, classes)
         base = found.get("train", result)
         found[name] = ImageDataset(
-            good.paths, np.array(good.labels, np.int32), classes=classes, shape=wanted.form.shape,
-            x=pixels, mean=base.mean, std=base.std, name=f"{root.name} ({name})",
+            good.paths, np.array(good.labels, np.int32), classes=classes, shape=form.shape,
+            x=pixels, mean=base.mean, std=base.std,
+            name=f"{root.name} ({name})" if len(parts) > 1 else root.name,
         )  # fmt: skip
     if skipped:
-        show.message(f"image_folder: left out {len(skipped)} bad pictures: {_some(skipped, 10)}")
+        say(f"left out {counted(len(skipped), 'bad picture')}: {some(skipped, 10)}")
     for dataset in found.values():
         dataset.skipped = tuple(skipped)
     return _splits(found, validation_split, seed, root)
@@ -111,11 +112,17 @@ def _splits(
     return Splits(train, found.get("test"), validation)
 
 
-class _Part(NamedTuple):
-    """The files of one part, and the class of each."""
+def _say_nothing(_text: str) -> None:
+    pass
 
-    paths: list[Path]
-    labels: list[int]
+
+def _without_faults(part: Part, result: Decoded) -> tuple[Part, npt.NDArray[np.uint8] | None]:
+    """The part and its pixels without the bad files."""
+    if not result.faults:
+        return part, result.pixels
+    good = [i for i in range(len(part.paths)) if i not in result.faults]
+    kept = Part([part.paths[i] for i in good], [part.labels[i] for i in good])
+    return kept, None if result.pixels is None else result.pixels[good]
 
 
 def _checked(
@@ -136,49 +143,45 @@ def _checked(
 # Which files there are
 
 
-def _find(root: Path, show: Display) -> tuple[dict[str, _Part], tuple[str, ...]]:
+def _find(root: Path, say: Say) -> tuple[dict[str, Part], tuple[str, ...]]:
     """The files of each part, train first, and the classes."""
-    folders = _layout(root, show)
+    folders = _layout(root, say)
     others: list[Path] = []
     by_part = {part: _by_class(folder, others) for part, folder in folders.items()}
     if others:
-        show.message(
-            f"image_folder: left out {len(others)} files that aren't pictures by their names: "
-            f"{_some(others)}"
-        )
+        say(f"left out {counted(len(others), 'file')}, no picture by name: {some(others)}")
     classes = tuple(sorted(by_part["train"]))
     _check_training(folders["train"], by_part["train"])
-    parts: dict[str, _Part] = {}
+    _tell_of_folders(folders["train"], by_part["train"], say)
+    parts: dict[str, Part] = {}
     for part, pictures in by_part.items():
         unknown = sorted(pictures.keys() - set(classes))
         if unknown:
             raise DataError(
-                f"image_folder: {folders[part]} has class {unknown[0]!r}, which "
+                f"{folders[part]} has class {unknown[0]!r}, which "
                 f"{folders['train']} doesn't have; expected the same classes in both: rename it, "
                 "or give it pictures to learn from"
             )
         pairs = [(path, label) for label, c in enumerate(classes) for path in pictures.get(c, ())]
         if pairs:
-            parts[part] = _Part([path for path, _ in pairs], [label for _, label in pairs])
+            parts[part] = Part([path for path, _ in pairs], [label for _, label in pairs])
         else:
-            show.message(
-                f"image_folder: {folders[part]} isn't used: it has no class folders with pictures"
-            )
+            say(f"{folders[part]} isn't used: it has no class folders with pictures")
     return parts, classes
 
 
-def _layout(root: Path, show: Display) -> dict[str, Path]:
+def _layout(root: Path, say: Say) -> dict[str, Path]:
     """The folder of each part."""
     if not root.is_dir():
         what = "is a file" if root.exists() else "doesn't exist"
-        raise DataError(f"image_folder: {root} {what}; expected a folder of pictures")
+        raise DataError(f"{root} {what}; expected a folder of pictures")
     folders = _entries(root)[0]
     found: dict[str, Path] = {}
     for part, names in _PARTS.items():
         there = [folder for folder in folders if folder.name.lower() in names]
         if len(there) > 1:
             raise DataError(
-                f"image_folder: {root} has {' and '.join(f.name for f in there)}; expected one "
+                f"{root} has {' and '.join(f.name for f in there)}; expected one "
                 f"folder for the {part} part"
             )
         if there:
@@ -186,11 +189,11 @@ def _layout(root: Path, show: Display) -> dict[str, Path]:
     if "train" in found:
         rest = [folder for folder in folders if folder not in found.values()]
         if rest:
-            show.message(f"image_folder: {_some(rest)} isn't used: it is beside train")
+            say(f"not used, since it is beside {found['train'].name}: {some(rest)}")
         return found
     if found:
         raise DataError(
-            f"image_folder: {root} has {' and '.join(f.name for f in found.values())}, but not "
+            f"{root} has {' and '.join(f.name for f in found.values())}, but not "
             "train; expected train/<class>/* beside it, or folders of classes alone"
         )
     return {"train": root}
@@ -243,8 +246,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _unreadable(folder: Path, error: OSError) -> DataError:
     return DataError(
-        f"image_folder: {error.filename or folder} can't be read: {error.strerror}; check its "
-        "permissions"
+        f"{error.filename or folder} can't be read: {error.strerror}; check its permissions"
     )
 
 
@@ -255,92 +257,46 @@ def _check_training(folder: Path, pictures: dict[str, list[Path]]) -> None:
         inside = _entries(folder / next(iter(pictures)))[0] if pictures else []
         has = "no class folders" if not pictures else f"one class folder, {next(iter(pictures))!r}"
         if files:
-            has += f", and {len(files)} pictures outside of class folders"
+            has += f", and {counted(len(files), 'picture')} outside of class folders"
         elif inside:
-            has += f", which has the folders {_some([Path(path.name) for path in inside])}"
+            has += f", which has the folders {some([Path(path.name) for path in inside])}"
         raise DataError(
-            f"image_folder: {folder} has {has}; expected a folder of pictures for each class, at "
+            f"{folder} has {has}; expected a folder of pictures for each class, at "
             "least two: sort them so, or name the folder that has them"
         )
     for name, paths in pictures.items():
         if not paths:
             raise DataError(
-                f"image_folder: class folder {folder / name} has no pictures; put some there "
+                f"class folder {folder / name} has no pictures; put some there "
                 "(png, jpg, bmp, gif, webp, tiff, pgm, ppm), or delete it"
             )
 
 
-def _check_classes(root: Path, name: str, part: _Part, classes: tuple[str, ...]) -> None:
+def _tell_of_folders(folder: Path, pictures: dict[str, list[Path]], say: Say) -> None:
+    """Say it where a class has no pictures but in several folders: these may be the classes.
+
+    Such a folder may be meant (pictures by year), or data was named one folder too high.
+    """
+    for paths in pictures.values():
+        places = [path.relative_to(folder).parts for path in paths]
+        inner = dict.fromkeys(place[1] for place in places if len(place) > 2)
+        if len(inner) > 1 and all(len(place) > 2 for place in places):
+            child = folder / places[0][0]
+            say(
+                f"{child} has no pictures of its own, but folders of them "
+                f"({some([Path(name) for name in inner])}): all are one class, {child.name!r}; if "
+                f"these folders are the classes, name the one that has them: --data {child}"
+            )
+            return  # a line for one is enough
+
+
+def _check_classes(root: Path, name: str, part: Part, classes: tuple[str, ...]) -> None:
     """That something is left of each class to learn from, and of each part at all."""
     there = set(part.labels)
     lost = [c for i, c in enumerate(classes) if i not in there] if name == "train" else []
     if lost or not there:
         raise DataError(
-            f"image_folder: {root} has no pictures that can be read "
+            f"{root} has no pictures that can be read "
             + (f"of class {lost[0]!r}" if lost else f"in its {name} part")
             + "; replace them, or delete the folder"
         )
-
-
-# Which of them can be read, and what they have in common
-
-
-def _first_format(part: _Part) -> ImageFormat:
-    """The format of the first picture that has one; if none has, any: each is told of later."""
-    for path in part.paths:
-        with contextlib.suppress(DataError):
-            return image_format(path)
-    return ImageFormat((1, 1), "gray")
-
-
-def _check_alike(formats: Counter[ImageFormat], wanted: Wanted) -> None:
-    """That all pictures are as wanted; else `DataError` with what there is, and how often."""
-    sizes, colors = Counter[str](), Counter[str]()
-    for form, n in formats.items():
-        sizes[f"{form.size[0]} x {form.size[1]}"] += n
-        colors[form.color] += n
-    if len(sizes) > 1 and not wanted.resize:
-        shorter = np.median([min(form.size) for form in formats.elements()])
-        side = 64 if shorter >= 64 else 32
-        remedy = f"--image-size {side} (image_size={side})"
-        raise _unlike(sizes, "sizes (height x width)", remedy)
-    if len(colors) > 1 and not wanted.recolor:
-        raise _unlike(colors, "kinds", "--color rgb (color='rgb') or --color gray")
-
-
-def _unlike(counts: Counter[str], what: str, remedy: str) -> DataError:
-    most = counts.most_common(4)
-    shown = ", ".join(f"{n} of {value}" for value, n in most)
-    more = f" and {len(counts) - 4} more" if len(counts) > 4 else ""
-    return DataError(
-        f"image_folder: pictures of {len(counts)} {what}: {shown}{more}; make them alike with "
-        f"{remedy}"
-    )
-
-
-def _without_faults(
-    part: _Part, result: Decoded, skipped: list[Path] | None
-) -> tuple[_Part, npt.NDArray[np.uint8] | None]:
-    """The part and its pixels without bad files, which are added to `skipped`.
-
-    Raises `DataError` with the first one and the names of all, if that is None.
-    """
-    if not result.faults:
-        return part, result.pixels
-    bad = [part.paths[i] for i in result.faults]
-    if skipped is None:
-        first = next(iter(result.faults.values()))
-        more = f"; {len(bad) - 1} more are bad: {_some(bad[1:])}" if len(bad) > 1 else ""
-        raise DataError(
-            f"image_folder: {first}, or leave it out with --skip-bad (skip_bad=True){more}"
-        ) from first
-    skipped.extend(bad)
-    good = [i for i in range(len(part.paths)) if i not in result.faults]
-    kept = _Part([part.paths[i] for i in good], [part.labels[i] for i in good])
-    return kept, None if result.pixels is None else result.pixels[good]
-
-
-def _some(paths: Sequence[Path], most: int = 5) -> str:
-    """A few paths, and how many more there are."""
-    more = f" and {len(paths) - most} more" if len(paths) > most else ""
-    return ", ".join(map(str, paths[:most])) + more

@@ -68,16 +68,15 @@ def read_image(path: str | Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8
 
 def read_if_alike(
     path: Path, form: ImageFormat, *, resize: bool, recolor: bool
-) -> npt.NDArray[np.uint8] | ImageFormat:
-    """What `read_image` gives, or the picture's own format if that is another one.
+) -> tuple[ImageFormat, npt.NDArray[np.uint8] | None]:
+    """The picture's own format, and what `read_image` gives; None if it isn't in that format.
 
     resize, recolor  whether another size, or other colours, are to be made into those of `form`
     """
     with _opened(path) as image:
         own = _format(image)
-        if (resize or own.size == form.size) and (recolor or own.color == form.color):
-            return _pixels(image, form)
-        return own
+        alike = (resize or own.size == form.size) and (recolor or own.color == form.color)
+        return own, _pixels(image, form) if alike else None
 
 
 def image_format(path: str | Path) -> ImageFormat:

@@ -96,8 +96,8 @@ class Decoded(NamedTuple):
 
     pixels: Pixels | None  # (N, C, H, W) of all files; None if they aren't to be kept
     faults: dict[int, DataError]  # what is wrong with the files at these places
-    others: Counter[ImageFormat]  # the formats of files that aren't as wanted
-    mean: tuple[float, ...]  # of the good ones' pixels on [0, 1], for each channel
+    formats: Counter[ImageFormat]  # the formats that the good ones have
+    mean: tuple[float, ...]  # of the pixels on [0, 1] of those that are as wanted, each channel
     std: tuple[float, ...]
 
 
@@ -109,30 +109,31 @@ def decode(paths: Sequence[Path], wanted: Wanted, keep: bool, show: Display, wha
     shape = wanted.form.shape
     pixels = np.empty((len(paths), *shape), np.uint8) if keep else None
     sums, squares = np.zeros(shape[0], np.int64), np.zeros(shape[0], np.int64)
-    good, faults, others = 0, dict[int, DataError](), Counter[ImageFormat]()
+    alike, faults, formats = 0, dict[int, DataError](), Counter[ImageFormat]()
     for i, result in enumerate(_read_all(paths, wanted, show, what)):
         if isinstance(result, DataError):
             faults[i] = result
-        elif isinstance(result, ImageFormat):
-            others[result] += 1
-        else:
-            good += 1
-            sums += result.sum((1, 2), np.int64)
-            squares += np.square(result, dtype=np.uint16).sum((1, 2), np.int64)
+            continue
+        own, read = result
+        formats[own] += 1
+        if read is not None:
+            alike += 1
+            sums += read.sum((1, 2), np.int64)
+            squares += np.square(read, dtype=np.uint16).sum((1, 2), np.int64)
             if pixels is not None:
-                pixels[i] = result
-    count = max(1, good * shape[1] * shape[2])
+                pixels[i] = read
+    count = max(1, alike * shape[1] * shape[2])
     means = sums / count / 255
     variances = np.maximum(squares / count / 255**2 - means**2, 0)
     deviations = np.where(variances > 0, np.sqrt(variances), 1.0)  # where all is of one colour
-    return Decoded(pixels, faults, others, tuple(means.tolist()), tuple(deviations.tolist()))
+    return Decoded(pixels, faults, formats, tuple(means.tolist()), tuple(deviations.tolist()))
 
 
-Result = Pixels | ImageFormat | DataError
+Result = tuple[ImageFormat, Pixels | None] | DataError
 
 
 def _read_all(paths: Sequence[Path], wanted: Wanted, show: Display, what: str) -> Iterator[Result]:
-    """Each picture in order, read on threads; its format if that is another, or what is wrong."""
+    """Each picture in order, read on threads, as `read_if_alike` gives it; or what is wrong."""
 
     def chunk(start: int) -> list[Result]:
         return [_read(path, wanted) for path in paths[start : start + _CHUNK]]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -56,9 +57,11 @@ def load(
     color: Color | None = None,
     skip_bad: bool = False,
     label: str | int | None = None,
+    ignore: Sequence[str | int] = (),
     validation_split: float | None = None,
     seed: int = 0,
     progress: str = "auto",
+    notes: bool = True,
 ) -> AnySplits:
     """A data set, by its name in `DATASETS` or by the path of one's own data.
 
@@ -67,22 +70,22 @@ def load(
     folder            the files of a data set with a name; default: TINYACCEL_DATA, else the cache
     download          whether to fetch these if they are in none of them
     image_size, color, skip_bad   for a folder of pictures
-    label             for a table: the column with the labels
+    label, ignore     for a table: the column with the labels, and those to leave out
     validation_split  the fraction of the training samples to hold out in `.validation`
     seed              which these are
     progress          how it is shown: "auto", "bar", "lines", "json", "quiet"
+    notes             whether to tell what is left out, or looks wrong
 
     Raises `ArgumentError` for an unknown name, and suggests a known one, or for an option that the
     data has no use for; `DataError` for what is wrong with the files.
     """
     given = str(name_or_path)
-    pictures: dict[str, object] = {
-        "image_size": image_size,
-        "color": color,
-        "skip_bad": skip_bad or None,
-    }
+    pictures = {"image-size": image_size is not None, "color": color is not None,
+                "skip-bad": skip_bad}  # fmt: skip
+    tables = {"label": label is not None, "ignore": bool(ignore)}
     if given in DATASETS:
-        _refuse(given, pictures | {"label": label}, "pictures and tables of one's own")
+        _refuse(given, pictures, "folders of pictures")
+        _refuse(given, tables, "tables")
         splits = DATASETS[given](folder, download=download, progress=progress)
         return _with_validation(splits, validation_split, seed)
     path = _path(given)
@@ -92,45 +95,57 @@ def load(
             f"{', '.join(DATASETS)}: leave it out"
         )
     if path.is_dir():
-        _refuse(given, {"label": label}, "tables")
+        _refuse(given, tables, "tables")
         return image_folder(
             path, image_size=image_size, color=color, skip_bad=skip_bad,
-            validation_split=validation_split, seed=seed, progress=progress,
+            validation_split=validation_split, seed=seed, progress=progress, notes=notes,
         )  # fmt: skip
     _refuse(given, pictures, "folders of pictures")
     if path.suffix.lower() in ARRAYS:
-        _refuse(given, {"label": label}, "tables")
+        _refuse(given, tables, "tables")
         return arrays(path, validation_split=validation_split, seed=seed)
     column = -1 if label is None else label
-    return table(path, label=column, validation_split=validation_split, seed=seed)
+    return table(path, label=column, ignore=ignore, validation_split=validation_split, seed=seed)
 
 
 def _path(given: str) -> Path:
     """The path that is meant, or an error that says what could have been."""
     path = Path(given).expanduser()
-    if path.is_dir() or path.suffix.lower() in TABLES + ARRAYS:
+    if path.is_dir() or (path.exists() and path.suffix.lower() in TABLES + ARRAYS):
         return path
     if path.exists():
         raise DataError(
             f"data {given!r} is a {path.suffix or 'bare'} file; expected a folder of pictures, or "
             f"one of {', '.join(TABLES + ARRAYS)}"
         )
+    there = [str(path.parent / name) for name in _names_in(path.parent)]
     if path.name != given or path.suffix:
         raise DataError(
-            f"data {given!r} doesn't exist; expected a folder of pictures, a .csv or an .npz file"
+            f"there is no folder or file {given!r}{near(str(path), there)}; expected a folder of "
+            "pictures, a .csv or an .npz file"
         )
     raise ArgumentError(
-        f"data set {given!r} is unknown{near(given, DATASETS)}; expected one of "
-        f"{', '.join(DATASETS)}, a folder of pictures, a .csv or an .npz file"
+        f"there is no data set, folder or file {given!r}{near(given, [*DATASETS, *there])}; "
+        f"expected one of {', '.join(DATASETS)}, a folder of pictures, a .csv or an .npz file"
     )
 
 
-def _refuse(given: str, options: Mapping[str, object], what_for: str) -> None:
-    for option, value in options.items():
-        if value is not None:
+def _names_in(folder: Path) -> list[str]:
+    """What is in a folder that data can be read from; nothing if the folder can't be."""
+    with contextlib.suppress(OSError):
+        return [
+            path.name for path in sorted(folder.iterdir())
+            if path.name[0] != "." and (path.is_dir() or path.suffix.lower() in TABLES + ARRAYS)
+        ]  # fmt: skip
+    return []
+
+
+def _refuse(given: str, options: Mapping[str, bool], what_for: str) -> None:
+    for option, is_given in options.items():
+        if is_given:
             raise ArgumentError(
-                f"data {given!r} has no use for {option}={value!r}, which is for {what_for}; leave "
-                "it out"
+                f"--{option} is for {what_for}, but the data is {given!r}; leave it out, or name "
+                "your own with --data"
             )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import math
+import re
+import shlex
 from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,10 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyaccel.data.dataset import ArrayDataset, Dataset, Splits
+from tinyaccel.data.plural import counted
 from tinyaccel.data.suggest import near
 from tinyaccel.errors import ArgumentError, DataError
 
 _DELIMITERS = ",;\t|"
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
 
 
 def table(
@@ -53,7 +57,7 @@ def table(
     rows = _rows(source)
     first = next(rows, None)
     if first is None:
-        raise DataError(f"table: {source} is empty; expected a row for each sample")
+        raise DataError(f"{source} is empty; expected a row for each sample")
     has_names = not any(map(_is_number, first.cells)) if header is None else header
     names = first.cells if has_names else [str(i) for i in range(len(first.cells))]
     columns = _Columns(source, names, label, ignore)
@@ -64,7 +68,7 @@ def table(
     for row in rows:
         columns.read(row, features, labels)
     if not labels:
-        raise DataError(f"table: {source} has no rows below its heading; expected one a sample")
+        raise DataError(f"{source} has no rows below its heading; expected one a sample")
     x = np.frombuffer(features, np.float64).reshape(len(labels), -1)
     y, classes = _targets(source, labels, regression)
     whole = ArrayDataset(x, y, classes=classes, name=source.name)
@@ -82,11 +86,13 @@ def standardized(
     std = np.atleast_1d(train.x.std(axes, dtype=np.float64)) / scale
     std[std == 0] = 1.0  # a column that never changes becomes 0
 
+    alone = splits.test is None and splits.validation is None
+
     def again(part: Dataset, name: str) -> ArrayDataset:
         old = _array(part)
         return ArrayDataset(
             old.x, old.y, classes=old.classes or None, mean=mean.tolist(), std=std.tolist(),
-            name=f"{old.name} ({name})",
+            name=old.name if alone else f"{old.name} ({name})",
         )  # fmt: skip
 
     test, validation = splits.test, splits.validation
@@ -130,14 +136,14 @@ def _rows(path: Path) -> Iterator[_Row]:
                 if any(cell.strip() for cell in cells):
                     yield _Row(reader.line_num, [cell.strip() for cell in cells])
     except OSError as error:
-        raise DataError(f"table: {path} can't be read: {error.strerror}; name a file") from error
+        raise DataError(f"{path} can't be read: {error.strerror}; name a file") from error
     except UnicodeDecodeError as error:
         raise DataError(
-            f"table: {path} isn't UTF-8 (byte {error.start}); save it as CSV in UTF-8"
+            f"{path} isn't UTF-8 (byte {error.start}); save it as CSV in UTF-8"
         ) from error
     except csv.Error as error:
         raise DataError(
-            f"table: {path} line {reader.line_num} isn't CSV ({error}); mend its quotes"
+            f"{path} line {reader.line_num} isn't CSV ({error}); mend its quotes"
         ) from error
 
 
@@ -150,10 +156,10 @@ class _Columns:
         self._path, self._names = path, names
         self._label = self._number(label)
         left_out = {self._number(column) for column in ignore} | {self._label}
-        self._features = [i for i in range(len(names)) if i not in left_out]
-        if not self._features:
+        self.features = [i for i in range(len(names)) if i not in left_out]
+        if not self.features:
             raise DataError(
-                f"table: {path} has {len(names)} columns, none of them left beside the label; "
+                f"{path} has {counted(len(names), 'column')}, none left beside the label; "
                 f"expected numbers in columns divided by one of {', '.join(map(repr, _DELIMITERS))}"
             )
 
@@ -165,7 +171,7 @@ class _Columns:
             number = range(len(self._names))[int(column)]
         except (ValueError, IndexError):
             raise ArgumentError(
-                f"table: {self._path} has no column {column!r}{near(str(column), self._names)}; "
+                f"{self._path} has no column {column!r}{near(str(column), self._names)}; "
                 f"expected one of {', '.join(self._names[:10])}"
                 + (f" and {len(self._names) - 10} more" if len(self._names) > 10 else "")
                 + f", or a number below {len(self._names)}"
@@ -177,27 +183,56 @@ class _Columns:
         cells = row.cells
         if len(cells) != len(self._names):
             raise DataError(
-                f"table: {self._path} line {row.line} has {len(cells)} cells; expected "
+                f"{self._path} line {row.line} has {counted(len(cells), 'cell')}; expected "
                 f"{len(self._names)}, as in the first row: mend that line"
             )
         if not cells[self._label]:
-            raise self._fault(row, self._label, "expected a label")
+            raise self._fault(row, self._label, "expected a label: mend or delete that row")
         try:
-            numbers = array("d", [float(cells[i]) for i in self._features])
+            numbers = array("d", [float(cells[i]) for i in self.features])
         except ValueError:
             numbers = array("d", (math.nan,))
         if not all(map(math.isfinite, numbers)):
-            wrong = next(i for i in self._features if not _is_number(cells[i]))
-            raise self._fault(row, wrong, "expected a finite number")
+            raise self._no_number(row)
         features.extend(numbers)
         labels.append(cells[self._label])
+
+    def _no_number(self, row: _Row) -> DataError:
+        """What to say of a row with a cell that is no number: of that cell, or of all like it."""
+        wrong = next(i for i in self.features if not _is_number(row.cells[i]))
+        if _DECIMAL_COMMA.fullmatch(row.cells[wrong]):
+            return self._fault(
+                row, wrong, "expected a decimal point, not a comma: save the table in that form"
+            )
+        words = self._words()
+        if wrong in words:
+            names = ", ".join(repr(self._names[i]) for i in words)
+            have = "column {} has" if len(words) == 1 else "columns {} have"
+            given = ",".join(self._names[i] for i in words)
+            return DataError(
+                f"{self._path}: {have.format(names)} words in every row ({row.cells[wrong]!r}, "
+                f"...); expected numbers: leave {'it' if len(words) == 1 else 'them'} out with "
+                f"--ignore {shlex.quote(given)}"
+            )
+        return self._fault(
+            row, wrong, "expected a finite number: mend or delete that row, or leave the column "
+            f"out with --ignore {shlex.quote(self._names[wrong])}",
+        )  # fmt: skip
+
+    def _words(self) -> list[int]:
+        """The columns, of those that should be numbers, in which no cell below the first is one."""
+        rows = _rows(self._path)
+        next(rows)  # names, or a row that is like the others
+        left = set(self.features)
+        for row in rows:
+            left -= {i for i in left if i >= len(row.cells) or _is_number(row.cells[i])}
+        return sorted(left)
 
     def _fault(self, row: _Row, column: int, expected: str) -> DataError:
         cell = row.cells[column]
         return DataError(
-            f"table: {self._path} line {row.line}, column {self._names[column]!r}: "
-            f"{f'{cell!r}' if cell else 'nothing'}; {expected}: mend or delete that row, or leave "
-            "the column out (ignore=)"
+            f"{self._path} line {row.line}, column {self._names[column]!r}: "
+            f"{f'{cell!r}' if cell else 'nothing'}; {expected}"
         )
 
 
@@ -219,7 +254,7 @@ def _targets(
     if regression:
         if not are_numbers:
             wrong = next(label for label in labels if not _is_number(label))
-            raise DataError(f"table: {path} has label {wrong!r}; expected finite numbers to fit")
+            raise DataError(f"{path} has label {wrong!r}; expected finite numbers to fit")
         return numbers, None
     if are_numbers and (numbers == np.round(numbers)).all():
         classes, y = np.unique(numbers, return_inverse=True)
@@ -228,5 +263,80 @@ def _targets(
         texts, y = np.unique(np.array(labels), return_inverse=True)
         names = tuple(map(str, texts))
     if len(names) < 2:
-        raise DataError(f"table: {path} has one label, {names[0]!r}; expected at least two classes")
+        raise DataError(f"{path} has one label, {names[0]!r}; expected at least two classes")
     return y.astype(np.int64), names
+
+
+def features_of(
+    path: str | Path, *, label: str | int = -1, ignore: Sequence[str | int] = ()
+) -> list[str]:
+    """The names of the columns that `table` takes numbers from; "0", "1", ... without a heading."""
+    source = Path(path)
+    first = next(_rows(source), None)
+    cells = [] if first is None else first.cells
+    names = cells if not any(map(_is_number, cells)) else [str(i) for i in range(len(cells))]
+    return [names[i] for i in _Columns(source, names, label, ignore).features]
+
+
+class Rows(NamedTuple):
+    """Rows of numbers, and the lines of the file that they end on."""
+
+    lines: list[int]
+    x: npt.NDArray[np.float32]
+
+
+def read_rows(path: str | Path, features: Sequence[str]) -> Rows:
+    """The rows of a CSV file as a model takes them that was trained on a table.
+
+    features  names of the columns, as `features_of` gives them
+
+    x: (N, F) float32. Columns are found by their names, in any order and among others, which may
+    be the labels'; without a heading they have to be these, in this order. Raises `DataError` for
+    a column that is missing, a cell that is no finite number, a file that is empty or missing.
+    """
+    source = Path(path)
+    rows = list(_rows(source))
+    if not rows:
+        raise DataError(f"{source} is empty; expected a row for each sample")
+    heading = rows[0].cells if not any(map(_is_number, rows[0].cells)) else None
+    places = _places(source, heading, len(rows[0].cells), features)
+    lines: list[int] = []
+    numbers = array("d")
+    for row in rows if heading is None else rows[1:]:
+        for place, name in zip(places, features, strict=True):
+            cell = row.cells[place] if place < len(row.cells) else ""
+            if not _is_number(cell):
+                shown = repr(cell) if cell else "nothing"
+                raise DataError(
+                    f"{source} line {row.line}, column {name!r}: {shown}; expected a finite "
+                    "number: mend or delete that row"
+                )
+            numbers.append(float(cell))
+        lines.append(row.line)
+    if not lines:
+        raise DataError(f"{source} has no rows below its heading; expected one a sample")
+    x = np.frombuffer(numbers, np.float64).reshape(len(lines), -1)
+    return Rows(lines, x.astype(np.float32))
+
+
+def _places(
+    path: Path, heading: Sequence[str] | None, width: int, features: Sequence[str]
+) -> list[int]:
+    """Where a file has each of the columns."""
+    nameless = all(name.isdecimal() for name in features)  # trained on a table without a heading
+    if heading is not None and not nameless:
+        missing = [name for name in features if name not in heading]
+        if missing:
+            raise DataError(
+                f"{path} has no column {missing[0]!r}{near(missing[0], heading)}; expected "
+                f"{', '.join(features)}, as in the table that the model was trained on"
+            )
+        return [heading.index(name) for name in features]
+    if width == len(features):
+        return [*range(width)]
+    if nameless and width > max(map(int, features)):
+        return [int(name) for name in features]
+    raise DataError(
+        f"{path} has {counted(width, 'column')} without names; expected {len(features)}, or a "
+        f"first row that names them: {', '.join(features)}"
+    )

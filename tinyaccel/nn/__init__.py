@@ -29,8 +29,10 @@ from tinyaccel.nn.activations import (
 )
 from tinyaccel.nn.attention import MultiheadAttention
 from tinyaccel.nn.cells import GRUCell, LSTMCell, RNNCell
-from tinyaccel.nn.containers import Sequential
+from tinyaccel.nn.containers import ModuleDict, ModuleList, Sequential
 from tinyaccel.nn.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
+from tinyaccel.nn.ctc import CTCLoss
+from tinyaccel.nn.distance import CosineSimilarity, PairwiseDistance
 from tinyaccel.nn.dropout import Dropout, Dropout1d, Dropout2d
 from tinyaccel.nn.linear import Embedding, Flatten, Linear, Unflatten
 from tinyaccel.nn.losses import (
@@ -55,6 +57,7 @@ from tinyaccel.nn.margin_losses import (
     MultiMarginLoss,
     SoftMarginLoss,
     TripletMarginLoss,
+    TripletMarginWithDistanceLoss,
 )
 from tinyaccel.nn.models import (
     INPUT_SHAPES,
@@ -80,21 +83,35 @@ from tinyaccel.nn.normalization import (
     BatchNorm1d,
     BatchNorm2d,
     GroupNorm,
+    InstanceNorm1d,
     InstanceNorm2d,
     LayerNorm,
+    LocalResponseNorm,
     RMSNorm,
+)
+from tinyaccel.nn.padding import (
+    ConstantPad1d,
+    ConstantPad2d,
+    ReflectionPad1d,
+    ReflectionPad2d,
+    ReplicationPad1d,
+    ReplicationPad2d,
+    ZeroPad1d,
+    ZeroPad2d,
 )
 from tinyaccel.nn.pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
+    AdaptiveMaxPool1d,
     AdaptiveMaxPool2d,
     AvgPool1d,
     AvgPool2d,
     MaxPool1d,
     MaxPool2d,
 )
+from tinyaccel.nn.rearrange import ChannelShuffle, Fold, PixelShuffle, PixelUnshuffle, Unfold
 from tinyaccel.nn.recurrent import GRU, LSTM, RNN
-from tinyaccel.nn.resize import PixelShuffle, Upsample, ZeroPad2d
+from tinyaccel.nn.resize import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 from tinyaccel.nn.softmax import GLU, LogSoftmax, Softmax, Softmax2d, Softmin
 from tinyaccel.nn.summary import Summary, summary
 from tinyaccel.nn.transformer import TransformerEncoderLayer
@@ -112,6 +129,7 @@ __all__ = [
     "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AvgPool1d",
     "AvgPool2d",
@@ -120,17 +138,23 @@ __all__ = [
     "BasicBlock",
     "BatchNorm1d",
     "BatchNorm2d",
+    "CTCLoss",
+    "ChannelShuffle",
+    "ConstantPad1d",
+    "ConstantPad2d",
     "Conv1d",
     "Conv2d",
     "ConvTranspose1d",
     "ConvTranspose2d",
     "CosineEmbeddingLoss",
+    "CosineSimilarity",
     "CrossEntropyLoss",
     "Dropout",
     "Dropout1d",
     "Dropout2d",
     "Embedding",
     "Flatten",
+    "Fold",
     "GRUCell",
     "GaussianNLLLoss",
     "GroupNorm",
@@ -141,6 +165,7 @@ __all__ = [
     "HingeEmbeddingLoss",
     "HuberLoss",
     "Identity",
+    "InstanceNorm1d",
     "InstanceNorm2d",
     "KLDivLoss",
     "L1Loss",
@@ -150,6 +175,7 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "LoadReport",
+    "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
@@ -158,20 +184,28 @@ __all__ = [
     "MaxPool2d",
     "Mish",
     "Module",
+    "ModuleDict",
+    "ModuleList",
     "MultiLabelMarginLoss",
     "MultiLabelSoftMarginLoss",
     "MultiMarginLoss",
     "MultiheadAttention",
     "NLLLoss",
     "PReLU",
+    "PairwiseDistance",
     "Parameter",
     "PixelShuffle",
+    "PixelUnshuffle",
     "PoissonNLLLoss",
     "RMSNorm",
     "RNNCell",
     "RReLU",
     "ReLU",
     "ReLU6",
+    "ReflectionPad1d",
+    "ReflectionPad2d",
+    "ReplicationPad1d",
+    "ReplicationPad2d",
     "ResNet",
     "Sequential",
     "SiLU",
@@ -190,8 +224,13 @@ __all__ = [
     "Threshold",
     "TransformerEncoderLayer",
     "TripletMarginLoss",
+    "TripletMarginWithDistanceLoss",
     "Unflatten",
+    "Unfold",
     "Upsample",
+    "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
+    "ZeroPad1d",
     "ZeroPad2d",
     "cifar_cnn",
     "cifar_net",

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
+from collections.abc import Callable
 
 from tinyaccel import dtypes
 from tinyaccel.errors import ArgumentError, DTypeError, ShapeError
+from tinyaccel.nn.distance import PairwiseDistance, distance
 from tinyaccel.nn.losses import Loss
-from tinyaccel.nn.settings import not_negative
+from tinyaccel.nn.settings import described, not_negative
 from tinyaccel.ops.activation import softplus
 from tinyaccel.ops.elementwise import equal, less, less_equal, minimum, relu, where
 from tinyaccel.ops.indexing import one_hot, take, take_along_axis
 from tinyaccel.ops.loss import Reduction, bce_with_logits, reduced
-from tinyaccel.ops.reduce import norm
 from tinyaccel.ops.scan import cumprod
 from tinyaccel.tensor import Tensor
 
@@ -213,7 +215,25 @@ class CosineEmbeddingLoss(Loss):
         return reduced(values, self.reduction)
 
 
-class TripletMarginLoss(Loss):
+class _Triplets(Loss):
+    """What the losses of triplets share: all but how a distance is measured."""
+
+    margin: float
+    swap: bool
+
+    @abstractmethod
+    def _distance(self, a: Tensor, b: Tensor) -> Tensor: ...
+
+    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        self._check_equal(anchor=anchor, positive=positive, negative=negative)
+        far = self._distance(anchor, negative)
+        if self.swap:
+            far = minimum(far, self._distance(positive, negative))
+        near = self._distance(anchor, positive)
+        return reduced(relu(near - far + self.margin), self.reduction)
+
+
+class TripletMarginLoss(_Triplets):
     """max(0, d(anchor, positive) - d(anchor, negative) + margin), averaged.
 
     margin     by how much the negative is to be farther away than the positive
@@ -227,10 +247,8 @@ class TripletMarginLoss(Loss):
     BMVC 2016.
     """
 
-    margin: float
     p: float
     eps: float
-    swap: bool
 
     def __init__(
         self,
@@ -246,13 +264,42 @@ class TripletMarginLoss(Loss):
             raise ArgumentError(f"TripletMarginLoss: p={p}; expected a number above 0")
         super().__init__(reduction, margin=margin, p=p, eps=eps, swap=swap)
 
-    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        self._check_equal(anchor=anchor, positive=positive, negative=negative)
+    def _distance(self, a: Tensor, b: Tensor) -> Tensor:
+        return distance(a, b, self.p, self.eps)
 
-        def distance(a: Tensor, b: Tensor) -> Tensor:
-            return norm(a - b + self.eps, self.p, axis=-1)
 
-        far = distance(anchor, negative)
-        if self.swap:
-            far = minimum(far, distance(positive, negative))
-        return reduced(relu(distance(anchor, positive) - far + self.margin), self.reduction)
+class TripletMarginWithDistanceLoss(_Triplets):
+    """max(0, d(anchor, positive) - d(anchor, negative) + margin), averaged, for any distance d.
+
+    distance_function  of two tensors, gives one of distances, of any shape; a module's parameters
+                       are this one's, too. None: `PairwiseDistance()`
+    margin             by how much the negative is to be farther away, at least 0
+    swap               whether d(positive, negative) counts instead where it is the smaller one
+    reduction          "mean", "sum", or "none" for all of them
+
+    anchor, positive, negative: all of one shape. Raises `ShapeError` for others.
+    Source as of `TripletMarginLoss`, which this is with `PairwiseDistance(p, eps)`.
+
+    >>> import tinyaccel as ta
+    >>> loss = ta.nn.TripletMarginWithDistanceLoss(distance_function=lambda a, b: abs(a - b).max(1))
+    >>> loss(ta.tensor([[0.0, 0.0]]), ta.tensor([[2.0, 1.0]]), ta.tensor([[0.0, 1.5]]))
+    tensor(1.5)
+    """
+
+    def __init__(
+        self,
+        *,
+        distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
+        margin: float = 1.0,
+        swap: bool = False,
+        reduction: Reduction = "mean",
+    ) -> None:
+        not_negative("TripletMarginWithDistanceLoss", margin=margin)
+        super().__init__(reduction, margin=margin, swap=swap)
+        self.distance_function = distance_function or PairwiseDistance()
+
+    def _distance(self, a: Tensor, b: Tensor) -> Tensor:
+        return self.distance_function(a, b)
+
+    def extra_repr(self) -> str:
+        return described(self, margin=1.0, swap=False, reduction="mean")

@@ -219,7 +219,7 @@ class Module:
         if any(isinstance(item, Module) for item in items):
             raise ArgumentError(
                 f"{type(self).__name__}.{name}: a {type(value).__name__} of modules, whose "
-                "parameters wouldn't be found; put them into nn.Sequential(*modules)"
+                "parameters wouldn't be found; put them into nn.ModuleList or nn.Sequential"
             )
 
     def register_buffer(self, name: str, value: Tensor, persistent: bool = True) -> None:

@@ -1,7 +1,8 @@
-"""Normalisation layers: by batch, layer, group, instance and root mean square."""
+"""Normalisation layers: by batch, layer, group, instance, root mean square and neighbours."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -13,7 +14,9 @@ from tinyaccel.errors import ArgumentError, ShapeError
 from tinyaccel.nn import init
 from tinyaccel.nn.module import Module, Parameter
 from tinyaccel.nn.settings import described, divides, not_negative, positive
+from tinyaccel.ops.movement import pad
 from tinyaccel.ops.normalization import batch_norm, group_norm, layer_norm, rms_norm
+from tinyaccel.ops.pooling import avg_pool2d
 from tinyaccel.tape import no_grad
 from tinyaccel.tensor import DTypeLike, Tensor, tensor
 
@@ -305,7 +308,50 @@ class GroupNorm(_Normalization):
         return described(self, "num_groups", "num_channels", eps=1e-5, affine=True)
 
 
-class InstanceNorm2d(_Normalization):
+class _InstanceNorm(_Normalization):
+    """What the instance normalisations share: all but the axes that they take."""
+
+    _behind: ClassVar[str]  # the axes behind the channels, in letters
+    _values: ClassVar[str]  # what lies along them
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        affine: bool = False,
+        *,
+        dtype: DTypeLike | None = None,
+        device: str | Device | None = None,
+    ) -> None:
+        layer = type(self).__name__
+        positive(layer, num_features=num_features)
+        not_negative(layer, eps=eps)
+        self.num_features, self.eps, self.affine = num_features, eps, affine
+        self._make((num_features,), dtype, device, weight=affine, bias=affine)
+
+    def forward(self, x: Tensor) -> Tensor:
+        axes, channels = 2 + self._behind.count(","), self.num_features
+        if x.ndim != axes or x.shape[1] != channels or math.prod(x.shape[2:]) < 2:
+            raise ShapeError(
+                f"{type(self).__name__}: input {x.shape}; expected (N, {channels}{self._behind}) "
+                f"of more than one {self._values}"
+            )
+        return group_norm(x, self.weight, self.bias, num_groups=channels, eps=self.eps)
+
+    def extra_repr(self) -> str:
+        return described(self, "num_features", eps=1e-5, affine=False)
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """(x - mean) / sqrt(var + eps) * weight + bias, mean and variance by sample and channel.
+
+    x: (N, C, L), L more than 1 -> the same. All else as for `InstanceNorm2d`.
+    """
+
+    _behind, _values = ", L", "value"
+
+
+class InstanceNorm2d(_InstanceNorm):
     """(x - mean) / sqrt(var + eps) * weight + bias, mean and variance by sample and channel.
 
     num_features   C
@@ -318,27 +364,36 @@ class InstanceNorm2d(_Normalization):
     D. Ulyanov et al., "Instance Normalization", arXiv:1607.08022.
     """
 
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        affine: bool = False,
-        *,
-        dtype: DTypeLike | None = None,
-        device: str | Device | None = None,
-    ) -> None:
-        positive("InstanceNorm2d", num_features=num_features)
-        not_negative("InstanceNorm2d", eps=eps)
-        self.num_features, self.eps, self.affine = num_features, eps, affine
-        self._make((num_features,), dtype, device, weight=affine, bias=affine)
+    _behind, _values = ", H, W", "pixel"
+
+
+# By the channels beside
+
+
+class LocalResponseNorm(Module):
+    """x / (k + alpha * s)**beta, s the mean of x**2 over `size` neighbouring channels.
+
+    size  how many: those from size // 2 before to (size - 1) // 2 behind; where there are none,
+          zeros
+
+    x: (N, C, ...) -> the same. float16 and bfloat16 are computed in float32. Raises `ShapeError`
+    for an x without channels. A. Krizhevsky et al., "ImageNet Classification with Deep
+    Convolutional Neural Networks", NIPS 2012; as PyTorch has it, which takes the mean there.
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        positive("LocalResponseNorm", size=size)
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.ndim != 4 or x.shape[1] != self.num_features or x.shape[2] * x.shape[3] < 2:
-            raise ShapeError(
-                f"InstanceNorm2d: input {x.shape}; expected (N, {self.num_features}, H, W) of more "
-                "than one pixel"
-            )
-        return group_norm(x, self.weight, self.bias, num_groups=self.num_features, eps=self.eps)
+        if x.ndim < 3:
+            raise ShapeError(f"LocalResponseNorm: input {x.shape}; expected (N, C, ...)")
+        wide = x.astype(dtypes.promote(x.dtype, dtypes.float32))
+        squares = (wide * wide).reshape(x.shape[0], 1, x.shape[1], -1)
+        around = ((0, 0), (0, 0), (self.size // 2, (self.size - 1) // 2), (0, 0))
+        means = avg_pool2d(pad(squares, around), kernel=(self.size, 1), stride=1)
+        scale = (means.reshape(x.shape) * self.alpha + self.k) ** self.beta
+        return (wide / scale).astype(x.dtype)
 
     def extra_repr(self) -> str:
-        return described(self, "num_features", eps=1e-5, affine=False)
+        return described(self, "size", alpha=1e-4, beta=0.75, k=1.0)

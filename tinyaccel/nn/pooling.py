@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tinyaccel import shapes
-from tinyaccel.errors import ArgumentError
+from tinyaccel.errors import ArgumentError, ShapeError
 from tinyaccel.nn.module import Module
 from tinyaccel.nn.settings import described
 from tinyaccel.ops.convolution import single
@@ -202,6 +202,21 @@ class AdaptiveAvgPool1d(_Adaptive1d):
 
     def forward(self, x: Tensor) -> Tensor:
         return adaptive_avg_pool1d(x, self.output_size)
+
+
+class AdaptiveMaxPool1d(_Adaptive1d):
+    """The largest values of bins, which lie as `AdaptiveAvgPool1d`'s; of equal ones the first.
+
+    x: (N, C, L) -> (N, C, output_size). Raises `ArgumentError` or `ShapeError` for what doesn't
+    fit.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim != 3 or not x.shape[2]:
+            raise ShapeError(
+                f"AdaptiveMaxPool1d: input {x.shape}; expected (N, C, L), L at least 1"
+            )
+        return adaptive_max_pool2d(x.expand_dims(2), (1, self.output_size)).squeeze(2)
 
 
 class _Adaptive2d(Module):

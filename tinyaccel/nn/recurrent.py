@@ -33,7 +33,7 @@ from tinyaccel.shapes import Shape
 from tinyaccel.tensor import DTypeLike, Tensor
 
 
-def _steps(x: Tensor, axis: int) -> list[Tensor]:
+def time_steps(x: Tensor, axis: int) -> list[Tensor]:
     """The parts of x along `axis`, each without it, as `unstack` gives them.
 
     Halved again and again: each part's gradient is padded to the length of all log2(L) times in
@@ -44,7 +44,7 @@ def _steps(x: Tensor, axis: int) -> list[Tensor]:
         return [x.squeeze(axis)]
     before = (slice(None),) * axis
     halves = x[(*before, slice(n // 2))], x[(*before, slice(n // 2, n))]
-    return [part for half in halves for part in _steps(half, axis)]
+    return [part for half in halves for part in time_steps(half, axis)]
 
 
 class Recurrent(Module):
@@ -114,8 +114,8 @@ class Recurrent(Module):
         there = None
         if lengths is not None:
             within = _within(x, lengths, time)
-            x, there = where(within, x, 0), _steps(within, time)
-        steps, last = _steps(x, time), []
+            x, there = where(within, x, 0), time_steps(within, time)
+        steps, last = time_steps(x, time), []
         for k in range(self.num_layers):
             if k and self.training and self.dropout:
                 steps = self._dropped(steps)

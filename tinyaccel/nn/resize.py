@@ -1,12 +1,10 @@
-"""Layers that change the size of images: upsampling, a border of zeros, channels become pixels."""
+"""Layers that show images in another size."""
 
 from __future__ import annotations
 
 from tinyaccel import shapes
-from tinyaccel.errors import ArgumentError, ShapeError
 from tinyaccel.nn.module import Module
-from tinyaccel.nn.settings import described, positive
-from tinyaccel.ops.movement import pad
+from tinyaccel.nn.settings import described
 from tinyaccel.ops.resize import Scale, interpolate
 from tinyaccel.tensor import Tensor
 
@@ -48,56 +46,21 @@ class Upsample(Module):
         )  # fmt: skip
 
 
-class ZeroPad2d(Module):
-    """Images with a border of zeros.
+class UpsamplingNearest2d(Upsample):
+    """`Upsample` by nearest neighbours: size, or else scale_factor, as there."""
 
-    padding  an int for all sides, or (left, right, top, bottom), all at least 0
+    def __init__(self, size: shapes.Pair | None = None, scale_factor: Scale | None = None) -> None:
+        super().__init__(size, scale_factor)
 
-    x: (N, C, H, W) -> (N, C, top + H + bottom, left + W + right). Raises `ArgumentError` for
-    another padding, `ShapeError` for an x of other axes.
+
+class UpsamplingBilinear2d(Upsample):
+    """`Upsample` between four pixels, the corners' centres where they are: mode "bilinear".
+
+    size, or else scale_factor, as there.
     """
 
-    def __init__(self, padding: int | tuple[int, int, int, int]) -> None:
-        sides = (padding,) * 4 if isinstance(padding, int) else tuple(padding)
-        if len(sides) != 4 or any(not isinstance(n, int) or n < 0 for n in sides):
-            raise ArgumentError(
-                f"ZeroPad2d: padding={padding!r}; expected an int of at least 0, or four of them: "
-                "(left, right, top, bottom)"
-            )
-        self.padding = sides
-
-    def forward(self, x: Tensor) -> Tensor:
-        if x.ndim != 4:
-            raise ShapeError(f"ZeroPad2d: input {x.shape}; expected (N, C, H, W)")
-        left, right, top, bottom = self.padding
-        return pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    def __init__(self, size: shapes.Pair | None = None, scale_factor: Scale | None = None) -> None:
+        super().__init__(size, scale_factor, "bilinear", align_corners=True)
 
     def extra_repr(self) -> str:
-        return described(self, "padding")
-
-
-class PixelShuffle(Module):
-    """r**2 channels become r x r pixels: y[n, c, h r + i, w r + j] = x[n, c r r + i r + j, h, w].
-
-    upscale_factor  r
-
-    x: (N, C r r, H, W) -> (N, C, H r, W r). Raises `ShapeError` for channels that don't divide.
-    W. Shi et al., "Real-Time Single Image and Video Super-Resolution", arXiv:1609.05158.
-    """
-
-    def __init__(self, upscale_factor: int) -> None:
-        positive("PixelShuffle", upscale_factor=upscale_factor)
-        self.upscale_factor = upscale_factor
-
-    def forward(self, x: Tensor) -> Tensor:
-        r = self.upscale_factor
-        if x.ndim != 4 or x.shape[1] % (r * r):
-            raise ShapeError(
-                f"PixelShuffle: input {x.shape}; expected (N, C, H, W), C a multiple of {r * r}"
-            )
-        n, c, h, w = x.shape
-        parts = x.reshape(n, c // (r * r), r, r, h, w).permute_dims((0, 1, 4, 2, 5, 3))
-        return parts.reshape(n, c // (r * r), h * r, w * r)
-
-    def extra_repr(self) -> str:
-        return described(self, "upscale_factor")
+        return described(self, size=None, scale_factor=None)

@@ -12,7 +12,8 @@ import numpy as np
 
 from tinyaccel import optim
 from tinyaccel.backend import get_device
-from tinyaccel.data.dataset import Dataset, Indices, Labels, Pixels, Splits
+from tinyaccel.data.dataset import Dataset, Splits
+from tinyaccel.data.plural import counted
 from tinyaccel.data.registry import DATASETS, load
 from tinyaccel.data.suggest import near
 from tinyaccel.data.transforms import Transform, augmentation
@@ -28,6 +29,15 @@ from tinyaccel.train.display import Progress
 from tinyaccel.train.metrics import find_metric
 from tinyaccel.train.state import averaged
 from tinyaccel.train.steps import LossFunction
+from tinyaccel.train.targets import (
+    InRows,
+    Rescaled,
+    network_of,
+    network_state,
+    remade,
+    squared_error,
+    units_of,
+)
 from tinyaccel.train.tensorboard import TensorBoard
 from tinyaccel.train.trainer import Trainer
 
@@ -50,14 +60,23 @@ def check_names(config: Config) -> None:
 # Data
 
 
-def load_parts(config: Config, progress: str, show: Progress) -> Splits[Dataset, Dataset | None]:
+def load_parts(
+    config: Config, progress: str, show: Progress, *, again: bool = False
+) -> Splits[Dataset, Dataset | None]:
     """The data of a run in its parts; some of it held out to validate, if that is wanted.
 
     progress  how reading and downloading is shown; show: where a message goes
+    again     whether it is the data of a run that has told of it: then nothing is told again
 
-    Targets of one number are (N, 1) here, as the models' outputs are.
+    Targets are (N, k) here, as the models' outputs are. Raises what `load` raises, and
+    `ArgumentError` for an option that this data has no use for.
     """
-    splits = _load(config, progress)
+    splits = _load(config, progress, notes=not again)
+    if transform_of(config) is not None and len(splits.train.shape) != 3:
+        raise ArgumentError(
+            f"--augment {config.augment} is for pictures, but {splits.train.name} has "
+            f"{_samples(splits.train)}; leave it out"
+        )
     fraction = config.validation_split
     if splits.validation is not None:
         if fraction:
@@ -69,7 +88,9 @@ def load_parts(config: Config, progress: str, show: Progress) -> Splits[Dataset,
     if fraction is None:
         fraction = VALIDATION_SPLIT
         if round(fraction * len(splits.train)) == 0:
-            show.message(f"no validation: {config.data} has only {len(splits.train)} samples")
+            if not again:
+                few = counted(len(splits.train), "sample")
+                show.message(f"no validation: {config.data} has only {few}")
             fraction = 0.0
     if not fraction:
         return splits
@@ -77,42 +98,27 @@ def load_parts(config: Config, progress: str, show: Progress) -> Splits[Dataset,
     return Splits(train, splits.test, validation)
 
 
-def _load(config: Config, progress: str) -> Splits[Dataset, Dataset | None]:
+def _load(config: Config, progress: str, notes: bool) -> Splits[Dataset, Dataset | None]:
     splits = load(
         config.data, config.data_dir, download=config.download, image_size=config.image_size,
         color=cast("Any", config.color), skip_bad=config.skip_bad, label=_column(config.label),
-        progress=progress,
+        ignore=config.ignore or (), progress=progress, notes=notes,
     )  # fmt: skip
     train, test, validation = splits.train, splits.test, splits.validation
-    if train.classes or train.y.ndim != 1:
+    if train.classes or train.y.ndim == 2:
         return splits
     return Splits(
-        InColumn(train),
-        None if test is None else InColumn(test),
-        None if validation is None else InColumn(validation),
+        InRows(train),
+        None if test is None else InRows(test),
+        None if validation is None else InRows(validation),
     )
 
 
-class InColumn(Dataset):
-    """A data set whose targets (N,) are a column (N, 1)."""
-
-    def __init__(self, data: Dataset) -> None:
-        self.data, self.name, self.classes = data, data.name, ()
-        self.mean, self.std = data.mean, data.std
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of one sample."""
-        return self.data.shape
-
-    @property
-    def y(self) -> Labels:
-        """The targets (N, 1)."""
-        return self.data.y[:, None]
-
-    def pixels(self, indices: Indices) -> Pixels:
-        """The samples as the data set keeps them."""
-        return self.data.pixels(indices)
+def _samples(data: Dataset) -> str:
+    """What a sample of it is, in words."""
+    if len(data.shape) == 1:
+        return f"rows of {counted(data.shape[0], 'number')}"
+    return f"samples of {' x '.join(map(str, data.shape))}"
 
 
 def _column(label: str | None) -> str | int | None:
@@ -176,10 +182,25 @@ def absolute(config: Config) -> Config:
 
 
 def build_model(config: Config, train: Dataset) -> Module:
-    """The network, with fresh weights, for samples and classes like these."""
+    """The network, with fresh weights, for samples and classes like these.
+
+    For targets it is `Rescaled` to their units. Raises `ArgumentError` for a model that isn't for
+    samples of this kind, and what `make_model` raises.
+    """
     assert config.model is not None
-    outputs = len(train.classes) or int(np.prod(train.y.shape[1:], dtype=int))
-    return make_model(config.model, train.shape, outputs, **cast("Any", config.model_options))
+    options = cast("dict[str, Any]", config.model_options)
+    outputs = len(train.classes) or train.y.shape[1]
+    try:
+        network = make_model(config.model, train.shape, outputs, **options)
+    except ArgumentError as error:
+        if len(train.shape) == 3:
+            raise  # of pictures it says what is wrong itself: they are too small, say
+        make_model(config.model, **options)  # an impossible option says so
+        raise ArgumentError(
+            f"--model {config.model} isn't for {_samples(train)}, which {train.name} has; take "
+            "--model mlp"
+        ) from error
+    return network if train.classes else Rescaled(network, *units_of(train.y))
 
 
 def start_from(model: Module, path: str, show: Progress) -> None:
@@ -192,10 +213,13 @@ def start_from(model: Module, path: str, show: Progress) -> None:
     state, metadata = read_tensors(path)
     if "facts" in metadata:
         checkpoint = Checkpoint.read(path)
-        made = cast("dict[str, Any] | None", checkpoint.facts.get("model"))
-        # Averages go by the place of a parameter in its own model.
-        state = averaged(make_model(**made), checkpoint) if made else checkpoint.part("model")
-    own = model.state_dict()
+        state = checkpoint.part("model")
+        if checkpoint.facts.get("model"):
+            # Averages go by the place of a parameter in its own model.
+            state = averaged(remade(checkpoint), checkpoint)
+    # The units of other targets aren't taken over.
+    network, state = network_of(model), network_state(state)
+    own = network.state_dict()
     fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
     fresh = [f"{name} {list(own[name].shape)}" for name in own if name not in fitting]
     if not fitting:
@@ -203,7 +227,7 @@ def start_from(model: Module, path: str, show: Progress) -> None:
             f"weights: none of the {len(state)} tensors of {path} fits the model; expected names "
             f"and shapes as in {', '.join(fresh[:2])}"
         )
-    model.load_state_dict(fitting, strict=False)
+    network.load_state_dict(fitting, strict=False)
     left = f"; fresh: {', '.join(fresh)}" if fresh else ""
     show.message(f"weights: {len(fitting)} of {len(own)} tensors from {path}{left}")
 
@@ -278,7 +302,7 @@ def _main_schedule(
 def build_loss(config: Config, train: Dataset) -> LossFunction | None:
     """The loss, where it isn't the trainer's own choice."""
     if not config.label_smoothing:
-        return None
+        return None if train.classes else squared_error(units_of(train.y)[1])
     if not train.classes:
         raise ArgumentError(
             f"label_smoothing={config.label_smoothing}: {train.name} has targets, not classes; "
@@ -295,9 +319,9 @@ def transform_of(config: Config) -> Transform | None:
 
 
 def metrics_of(config: Config, classes: Sequence[str]) -> tuple[str, ...]:
-    """The metrics by name; where there are no classes, none by default."""
+    """The metrics by name; where there are no classes, those of targets by default."""
     if not classes and config.metrics == Config().metrics:
-        return ()
+        return ("mae", "r2")
     return config.metrics
 
 

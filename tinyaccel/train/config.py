@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Self, cast
 from tinyaccel import optim
 from tinyaccel.data.suggest import near
 from tinyaccel.errors import ArgumentError, DataError
+from tinyaccel.nn.models import MODELS
 from tinyaccel.train.checkpoint import Json
 from tinyaccel.train.values import (
     COLUMN,
@@ -23,6 +24,7 @@ from tinyaccel.train.values import (
     TABLE,
     TEXT,
     Kind,
+    among,
     choice,
     integer,
     number,
@@ -110,7 +112,9 @@ class Config:
         SIZE, DATA, "Scale all pictures to this size. Default: as they are, if all have one."
     )
     color: str | None = _option(
-        choice("gray", "rgb"), DATA, "Turn all pictures gray, or to rgb. Default: as they are."
+        choice("gray", "rgb"),
+        DATA,
+        "Turn all pictures gray, or to rgb. Default: as they are; rgb where some are gray.",
     )
     skip_bad: bool = _option(
         FLAG, DATA, "Leave out pictures that can't be read, and say it.", False
@@ -120,7 +124,10 @@ class Config:
         DATA,
         "A table's column with the labels, by name or number from 0. Default: the last.",
     )
-    model: str | None = _option(TEXT, MODEL, "The network, by name.")
+    ignore: tuple[str, ...] | None = _option(
+        NAMES, DATA, "A table's columns to leave out, by name or number: names, words, row numbers."
+    )
+    model: str | None = _option(among(MODELS), MODEL, "The network, by name.")
     model_options: Mapping[str, Json] = _option(
         TABLE, MODEL, "An option of the network's own, as in hidden=64; may be given again.", {}
     )
@@ -165,8 +172,9 @@ class Config:
         number(least=0), SCHEDULE, "Epochs in which the learning rate rises to lr first.", 0.0
     )
     metrics: tuple[str, ...] = _option(
-        NAMES, WATCHING, "What to measure: accuracy, top5, precision, recall, f1.", ("accuracy",)
-    )
+        NAMES, WATCHING, "What to measure: accuracy, top5, precision, recall, f1; of targets that "
+        "are numbers mae, mse, r2. Default: accuracy; mae,r2 of targets.", ("accuracy",),
+    )  # fmt: skip
     monitor: str | None = _option(
         TEXT, WATCHING, "The figure by which the best epoch is found. Default: val_loss."
     )
@@ -186,6 +194,10 @@ class Config:
     workers: int = _option(
         integer(0), RUNNING, "Threads that prepare batches while the device computes.", 1
     )
+    threads: int | None = _option(
+        integer(1), RUNNING, "Threads that NumPy's products (BLAS) take. Default: its own choice, "
+        "often one for each core; 1 is faster where the machine has other work, too.",
+    )  # fmt: skip
     save_every: int | None = _option(
         integer(1), SAVING, "Save a checkpoint every N steps, too. Default: after each epoch."
     )
@@ -297,7 +309,7 @@ def read_option(name: str, value: object, where: str) -> Any:
         return OPTIONS[name].kind.read(value)
     except (ValueError, TypeError):
         kind = OPTIONS[name].kind
-        meant = near(value.lower(), map(str.lower, kind.names)) if isinstance(value, str) else ""
+        meant = near(value, kind.names) if isinstance(value, str) else ""
         raise ArgumentError(
             f"{where}: {name}={shown(value)}{meant}; expected {kind.expected}"
         ) from None

@@ -23,9 +23,11 @@ class Progress:
     """Shows nothing; derive from it and define what is to be seen.
 
     interval  how many seconds may pass between two looks at the figures
+    unit      what a sample is called: images, rows
     """
 
     interval = 1.0
+    unit = "images"
 
     def start(self, epochs: int, steps: int, epoch: int = 1, step: int = 0) -> None:
         """Training begins: so many epochs of so many steps.
@@ -97,7 +99,7 @@ class Bar(Progress):
         room = self._console.width - len(f"epoch {self._epochs}/{self._epochs}") - 7 - 4 - 4
         text = ""
         for name, least in (("loss", 1), ("accuracy", 4), ("images_per_second", 10)):
-            shown = figure(name, figures.get(name))
+            shown = figure(name, figures.get(name), self.unit)
             longer = f"{text}  {shown}" if text and shown else text + shown
             if len(longer) + least <= room:  # so long must the bar still be
                 text = longer
@@ -105,7 +107,7 @@ class Bar(Progress):
         return text
 
     def epoch(self, row: Row) -> None:
-        self.message(epoch_line(row, self._epochs))
+        self.message(epoch_line(row, self._epochs, self.unit))
 
     def message(self, text: str) -> None:
         # As it stands: no [markup] of rich's, no :emoji:, and a long path in one piece.
@@ -144,12 +146,13 @@ class Lines(Progress):
         step = int(figures["step"])
         if self._clock() - self._last < self._every or step >= self._steps:
             return  # the epoch's own line is due any moment
-        shown = (figure(n, figures.get(n)) for n in ("loss", "accuracy", "images_per_second"))
+        names = ("loss", "accuracy", "images_per_second")
+        shown = (figure(name, figures.get(name), self.unit) for name in names)
         head = f"{_epoch_of(int(figures['epoch']), self._epochs)}  step {step}/{self._steps}"
         self.message("  ".join([head, *filter(None, shown)]))
 
     def epoch(self, row: Row) -> None:
-        self.message(epoch_line(row, self._epochs))
+        self.message(epoch_line(row, self._epochs, self.unit))
 
     def message(self, text: str) -> None:
         self._last = self._clock()
@@ -226,17 +229,18 @@ def progress(kind: str = "auto") -> Progress:
         return Lines(stream)
 
 
-def epoch_line(row: Mapping[str, float | int | None], epochs: int) -> str:
-    """An epoch's figures as a line.
+def epoch_line(row: Mapping[str, float | int | None], epochs: int, unit: str = "images") -> str:
+    """An epoch's figures as a line; unit: what a sample is called.
 
     >>> epoch_line({"epoch": 1, "loss": 0.5, "val_loss": None, "seconds": 3.14}, 10)
     'epoch  1/10  loss 0.5000  3.1 s'
     """
-    shown = [figure(name, value) for name, value in row.items() if name not in ("epoch", "lr")]
+    drawn = ((name, value) for name, value in row.items() if name not in ("epoch", "lr"))
+    shown = [figure(name, value, unit) for name, value in drawn]
     return "  ".join([_epoch_of(int(row.get("epoch") or 0), epochs), *filter(None, shown)])
 
 
-def figure(name: str, value: float | int | None) -> str:
+def figure(name: str, value: float | int | None, unit: str = "images") -> str:
     """A figure with its name, as short as it can be read; "" if there is none.
 
     >>> figure("loss", 0.12345), figure("loss", 1.5e-6), figure("images_per_second", 1234.5)
@@ -245,7 +249,7 @@ def figure(name: str, value: float | int | None) -> str:
     if value is None:
         return ""
     if name == "images_per_second":
-        return f"{value:,.0f} images/s"
+        return f"{value:,.0f} {unit}/s"
     if name == "seconds":
         return f"{value:.1f} s"
     small = value != 0 and abs(value) < 1e-3

@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from importlib.metadata import version
 
 from tinyaccel.backend import Device
+from tinyaccel.extras import optional
 from tinyaccel.train.checkpoint import Json
 
 _LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "XLA_FLAGS")
@@ -30,12 +34,41 @@ def environment(device: Device, jit: bool) -> dict[str, Json]:
     }
 
 
+@contextmanager
+def threads_limited(count: int | None) -> Iterator[None]:
+    """A context in which NumPy's products take so many threads; None: as many as they do anyhow.
+
+    How a product is shared among threads decides its last bits. XLA has threads of its own.
+    Raises `PackageError` without threadpoolctl.
+    """
+    if count is None:
+        yield
+        return
+    library = optional("threadpoolctl", "threads")
+    with library.threadpool_limits(limits=count, user_api="blas"):
+        yield
+
+
 def _threads() -> dict[str, Json]:
-    """How many processors there are, and what the libraries were told of them."""
+    """How many processors there are, what the libraries were told of them, and what they take."""
     affinity = getattr(os, "sched_getaffinity", None)  # Linux's alone
     count = len(affinity(0)) if affinity is not None else os.cpu_count()
     told: dict[str, Json] = {k: os.environ[k] for k in _LIBRARIES if k in os.environ}
-    return {"processors": count, **told}
+    return {"processors": count, **told, **_pools()}
+
+
+def _pools() -> dict[str, Json]:
+    """How many threads NumPy's BLAS takes, {"openblas threads": 2}; {} without threadpoolctl.
+
+    SciPy may bring a BLAS of its own, which counts for nothing here.
+    """
+    try:
+        library = import_module("threadpoolctl")
+    except ImportError:
+        return {}
+    found = [pool for pool in library.threadpool_info() if pool["user_api"] == "blas"]
+    found.sort(key=lambda pool: "numpy" not in pool["filepath"])
+    return {f"{pool['internal_api']} threads": pool["num_threads"] for pool in found[:1]}
 
 
 def differences(old: dict[str, Json], new: dict[str, Json]) -> list[str]:

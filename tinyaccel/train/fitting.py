@@ -274,9 +274,10 @@ class Fitting:
     def _diverged(self, step: int) -> TrainError:
         epoch, batch = divmod(step - 1, len(self.loader))
         kept = f"; the last good checkpoint is {self.saved}" if self.saved is not None else ""
+        helps = "--lr, --clip-norm" if "config" in self.trainer.facts else "lr, clip_norm"
         return TrainError(
             f"fit: the loss is no finite number at epoch {epoch + 1}, step {batch + 1}; try a "
-            f"smaller lr, clip_norm, or look for extreme values in the data{kept}"
+            f"smaller {helps}, or look for extreme values in the data{kept}"
         )
 
     def _how_to_go_on(self) -> str:

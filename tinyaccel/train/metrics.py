@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable
 from typing import TypeAlias
@@ -10,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from tinyaccel.data.suggest import near
 from tinyaccel.errors import ArgumentError, DataError, ShapeError, TrainError
 from tinyaccel.extras import optional
 from tinyaccel.ops.elementwise import equal
@@ -69,8 +69,8 @@ def find_metric(name: str) -> Metric:
         recall             of what is a class, the share that was taken for it; likewise
         f1                 2 precision recall / (precision + recall); likewise
 
-    A mean is over the classes that occur, as label or as answer, each counting the same (macro);
-    a share of nothing (0 / 0) counts as 0. Of regression, from outputs and targets of one shape:
+    A mean is over the classes that the labels have, each counting the same (macro); a share of
+    nothing (0 / 0) counts as 0. Of regression, from outputs and targets of one shape:
 
         mae, mse           the mean of |output - target|, of (output - target)**2
         r2                 1 - mse / variance of the targets, the mean over a sample's numbers; NaN
@@ -91,11 +91,9 @@ def find_metric(name: str) -> Metric:
         return METRICS[name]
     if match := _TOP.fullmatch(name):
         return _top(int(match[1]))
-    near = difflib.get_close_matches(name, METRICS, n=1)
-    guess = f"did you mean {near[0]}? " if near else ""
     raise ArgumentError(
-        f"metric {name!r} is unknown; {guess}expected one of {', '.join(METRICS)}, or top and "
-        "another number"
+        f"metric {name!r} is unknown{near(name, METRICS)}; expected one of {', '.join(METRICS)}, "
+        "or top and another number"
     )
 
 
@@ -123,12 +121,17 @@ def _top(k: int) -> Metric:
 
 
 def _macro(name: str, function: str) -> Metric:
-    """scikit-learn's function of labels and answers, averaged over the classes that occur."""
+    """scikit-learn's function of labels and answers, averaged over the classes of the labels."""
 
     def macro(logits: Array, labels: Array) -> float:
         said, y = answers(name, logits, labels)
         library = optional("sklearn.metrics", name)
-        return float(getattr(library, function)(y, said, average="macro", zero_division=0))
+        # Without `labels` a class that isn't in the data, once answered, would count as 0.
+        return float(
+            getattr(library, function)(
+                y, said, labels=np.unique(y), average="macro", zero_division=0
+            )
+        )
 
     return macro
 

@@ -27,6 +27,7 @@ _NOT_DRAWN = ("epoch", "lr", "images_per_second", "seconds")
 _DOTS = 120  # to the inch
 _MANY_CLASSES = 20  # with more, numbers in the cells of a confusion matrix can't be read
 _MANY_NAMES = 60  # with more, neither can names at its sides
+_ACROSS = 3  # panels beside each other, at most
 _NAME = 20  # characters of a class's or run's name
 
 
@@ -34,8 +35,9 @@ def plot_curves(rows: Rows, path: str | Path) -> None:
     """Draw a run's loss and metrics over its epochs as a PNG.
 
     A panel for each figure (loss, accuracy, ...), training and validation in it, the best epoch
-    marked. rows: a `History`, or its rows. Raises `ArgumentError` without any row, `SaveError` if
-    the file can't be written, `PackageError` without matplotlib.
+    marked. rows: a `History`, or its rows. Raises `ArgumentError` without any row, or for a path
+    that doesn't end in .png; `SaveError` if the file can't be written, `PackageError` without
+    matplotlib.
     """
     _save(curves_figure(rows), path)
 
@@ -58,7 +60,8 @@ def plot_confusion(
     """Draw a confusion matrix as a PNG: counts, and shares of their row as colours.
 
     confusion: (C, C), row i, column j counts what is i and was taken for j; classes: their names.
-    With more than 20 classes the cells have colours alone. Raises `SaveError`, `PackageError`.
+    With more than 20 classes the cells have colours alone. Raises `ArgumentError` for a path that
+    doesn't end in .png, `SaveError`, `PackageError`.
     """
     _save(confusion_figure(confusion, classes), path)
 
@@ -75,7 +78,8 @@ def curves_figure(rows: Rows) -> Figure:
             if np.isfinite(y).any():
                 axes.plot(x, y, label=label, color=colour, marker="o", markersize=3)
         _mark_best(axes, name, kept)
-        axes.legend()
+        if axes.lines:  # r2 of a single row to validate on is NaN in every epoch
+            axes.legend()
     return figure
 
 
@@ -165,11 +169,13 @@ def _panels(runs: Mapping[str, list[Row]]) -> tuple[Figure, dict[str, Axes]]:
     names = list(drawn)
     if not names:
         raise ArgumentError("curves: the history has neither losses nor metrics; nothing to draw")
-    figure = _figure((5.5 * len(names), 4.2))
+    down = -(-len(names) // _ACROSS)
+    across = -(-len(names) // down)
+    figure = _figure((5.5 * across, 4.2 * down))
     ticker = optional("matplotlib.ticker", "plots")
     panels: dict[str, Axes] = {}
     for i, name in enumerate(names):
-        axes = figure.add_subplot(1, len(names), i + 1)
+        axes = figure.add_subplot(down, across, i + 1)
         axes.set_xlabel("epoch")
         axes.set_ylabel(name, parse_math=False)
         axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True, min_n_ticks=1))
@@ -205,8 +211,15 @@ def _cut(name: str) -> str:
     return plain if len(plain) <= _NAME else plain[: _NAME - 1] + "…"
 
 
+def check_png(path: str | Path) -> None:
+    """Raise `ArgumentError` for a name that isn't a PNG file's, which is what is drawn."""
+    if Path(path).suffix.lower() != ".png":
+        raise ArgumentError(f"plot: {str(path)!r}; expected a name that ends in .png")
+
+
 def _save(figure: Figure, path: str | Path) -> None:
     """Put the figure's PNG in place: whole, or not at all; the same bytes for the same figure."""
+    check_png(path)
     image = io.BytesIO()
     with warnings.catch_warnings():
         # A class's name in letters that the font lacks is drawn as boxes: no reason for a warning.

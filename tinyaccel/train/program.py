@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from tinyaccel.backend import get_device
 from tinyaccel.data.dataset import Dataset, Splits
-from tinyaccel.data.registry import DATASETS
-from tinyaccel.errors import ArgumentError, DataError, PackageError, SaveError
+from tinyaccel.data.plural import counted
+from tinyaccel.data.registry import DATASETS, TABLES
+from tinyaccel.data.table import features_of
+from tinyaccel.errors import ArgumentError, DataError, PackageError, SaveError, TinyaccelError
 from tinyaccel.ops.random import manual_seed
+from tinyaccel.optim import Schedule
 from tinyaccel.storage import write
 from tinyaccel.train.build import (
     absolute,
@@ -37,12 +41,17 @@ from tinyaccel.train.checkpoint import Json
 from tinyaccel.train.config import Config
 from tinyaccel.train.display import Progress
 from tinyaccel.train.display import progress as display
-from tinyaccel.train.environment import environment
+from tinyaccel.train.environment import environment, threads_limited
 from tinyaccel.train.evaluation import Evaluation
-from tinyaccel.train.history import History
+from tinyaccel.train.history import History, strict_row
+from tinyaccel.train.overview import counts, labels
 from tinyaccel.train.recipes import recipe_for
 from tinyaccel.train.run_folder import newest, steps_of
+from tinyaccel.train.signals import Interrupted, Terminated
+from tinyaccel.train.targets import doubt
 from tinyaccel.train.trainer import SaveErrors, Trainer
+
+_UNITS = {1: "rows", 3: "images"}  # what a sample is called, by its number of axes
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,7 @@ class Result:
                  has no test part; "training" where it has neither
     evaluation   what it came to
     seconds      wall time of all epochs, validation included
+    unit         what a sample is called: "images", "rows" of a table, or "samples"
     """
 
     trainer: Trainer
@@ -66,21 +76,28 @@ class Result:
     part: str
     evaluation: Evaluation
     seconds: float
+    unit: str = "images"
 
     @property
     def images_per_second(self) -> float:
-        """Images trained on in a second, the mean of all epochs; the first one compiles."""
+        """Samples trained on in a second, the mean of all epochs; the first one compiles."""
         rates = [rate for rate in self.history["images_per_second"] if rate]
         return len(rates) / sum(1 / rate for rate in rates)
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch whose weights the model ended with; None: the last, as none was the best."""
+        best = self.trainer.best
+        return best.epoch if best is not None and self.trainer.finished else None
 
     def as_json(self) -> dict[str, Json]:
         """The figures of metrics.json."""
         trainer, config = self.trainer, self.config
+        figures = strict_row({"loss": self.evaluation.loss, **self.evaluation.metrics})
         return {
-            f"{self.part}_loss": self.evaluation.loss,
-            **{f"{self.part}_{name}": value for name, value in self.evaluation.metrics.items()},
+            **{f"{self.part}_{name}": value for name, value in figures.items()},
             "epochs": len(self.history), "epochs_wanted": config.epochs,
-            "stopped": trainer.stop, "seconds": self.seconds,
+            "best_epoch": self.best_epoch, "stopped": trainer.stop, "seconds": self.seconds,
             "images_per_second": self.images_per_second,
             "data": config.data, "model": config.model,
             "parameters": sum(p.size for p in trainer.model.parameters()),
@@ -110,12 +127,18 @@ def run(config: Config, *, out: str | Path | None = None, progress: str = "auto"
     ('test', True)
     """
     check_names(config)
+    if out is not None and steps_of(Path(out)):
+        raise ArgumentError(
+            f"{out} has a run in it already; go on with it: tinyaccel resume {out}, or choose "
+            "another folder with --out (out=)"
+        )
     shown = display(progress)
     splits = load_parts(config, progress, shown)
     config = absolute(config.completed(recipe_for(config.data, splits.train.shape).options()))
     folder = Path(out) if out is not None else _fresh_folder("runs", _short(config.data))
     try:
-        return _run(config, splits, folder, progress=progress, shown=shown, resume=False)
+        with threads_limited(config.threads):
+            return _run(config, splits, folder, shown=shown, resume=False)
     finally:
         if out is None and not steps_of(folder):  # nothing came of it
             shutil.rmtree(folder, ignore_errors=True)
@@ -136,7 +159,8 @@ def resume(
     changes   options of the config that are others from now on: device, data_dir, keep, ...
     progress  as for `run`
 
-    On the device that it ran on, unless `changes` has another. Raises `DataError` if the folder has
+    On the device that it ran on, unless `changes` has another. A run that was killed after its last
+    epoch is judged, and its files are written. Raises `DataError` if the folder has
     no whole checkpoint, `ArgumentError` if the data isn't what it was, or if nothing is left to do.
     """
     where = Path(folder)
@@ -152,16 +176,25 @@ def resume(
     planned = cast("int", config.epochs)
     if epochs is not None:
         config = config.merged({"epochs": planned + epochs})
-    elif facts["progress"]["epoch"] > planned:
+    elif facts["progress"]["epoch"] > planned and (where / "metrics.json").exists():
         raise ArgumentError(
-            f"resume: {folder} has finished its {planned} epochs; say how many more with --epochs "
-            "(epochs=)"
+            f"resume: {folder} has finished its {counted(planned, 'epoch')}; say how many more "
+            "with --epochs (epochs=)"
         )
     check_names(config)
     shown = display(progress)
-    splits = load_parts(config, progress, shown)
+    splits = load_parts(config, progress, shown, again=True)
     check_fingerprint(facts.get("fingerprint"), fingerprint(splits.train), str(folder))
-    return _run(config, splits, where, progress=progress, shown=shown, resume=True)
+    before = None if epochs is None else planned
+    with threads_limited(config.threads):
+        result = _run(config, splits, where, shown=shown, resume=True, before=before)
+    done = len(cast("list[Json]", facts["history"]))
+    if epochs is not None and result.best_epoch is not None and result.best_epoch <= done:
+        shown.message(
+            f"the best epoch is still {result.best_epoch}: {counted(epochs, 'more epoch')} "
+            f"{'has' if epochs == 1 else 'have'}n't helped"
+        )
+    return result
 
 
 def _run(
@@ -169,11 +202,14 @@ def _run(
     splits: Splits[Dataset, Dataset | None],
     folder: Path,
     *,
-    progress: str,
     shown: Progress,
     resume: bool,
+    before: int | None = None,
 ) -> Result:
-    """Train, judge, write: `config` is complete, `splits` is its data."""
+    """Train, judge, write: `config` is complete, `splits` is its data.
+
+    before  how many epochs were planned, where there are to be more now
+    """
     manual_seed(config.seed)
     model = build_model(config, splits.train)
     if config.weights is not None and not resume:
@@ -197,35 +233,69 @@ def _run(
         callbacks=build_callbacks(config, splits),
     )
     size = sum(p.size for p in model.parameters())
-    what = f"{_counts(splits)}; {config.model}, {size:,} weights; {trainer.device}; {folder}"
-    trainer.callbacks.append(LambdaCallback(on_train_begin=lambda _: shown.message(what)))
-    history = trainer.fit(
-        splits.train,
-        splits.validation,
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        transform=transform_of(config),
-        workers=config.workers,
-        out=folder,
-        resume=resume,
-        save_every=config.save_every,
-        keep=config.keep,
-        on_save_error=cast("SaveErrors", config.on_save_error),
-        progress=shown,
-        facts={"config": config.as_json(), "fingerprint": fingerprint(splits.train)},
-    )
+    what = f"{counts(splits)}; {config.model}, {size:,} weights; {trainer.device}; {folder}"
+
+    def say(_: Trainer) -> None:
+        shown.message(what)
+        shown.message(labels(splits))
+        if before is not None:
+            _say_rate(trainer, config, before, shown)
+
+    trainer.callbacks.append(LambdaCallback(on_train_begin=say))
+    unit = shown.unit = _UNITS.get(len(splits.train.shape), "samples")
+    try:
+        history = trainer.fit(
+            splits.train,
+            splits.validation,
+            epochs=config.epochs,
+            batch_size=config.batch_size,
+            transform=transform_of(config),
+            workers=config.workers,
+            out=folder,
+            resume=resume,
+            save_every=config.save_every,
+            keep=config.keep,
+            on_save_error=cast("SaveErrors", config.on_save_error),
+            progress=shown,
+            facts={
+                "config": config.as_json(),
+                "fingerprint": fingerprint(splits.train),
+                "columns": _columns(config),
+            },
+        )
+    except (TinyaccelError, Interrupted, Terminated):
+        if len(trainer.history):  # to look at, whether or not it is gone on with
+            with contextlib.suppress(KeyboardInterrupt):  # the first one says how to go on
+                _make(shown, lambda: trainer.history.plot(folder / "curves.png"))
+        raise
     part, judged = judged_by(splits)
     evaluation = trainer.evaluate(judged)
-    result = Result(trainer, config, folder, history, part, evaluation, trainer.seconds)
+    if (warning := doubt(part, evaluation)) is not None:
+        shown.message(warning)
+    result = Result(trainer, config, folder, history, part, evaluation, trainer.seconds, unit)
     _write_files(result, shown)
     return result
 
 
-def _counts(splits: Splits[Dataset, Dataset | None]) -> str:
-    """How many samples there are, and what for."""
-    parts = (("train", splits.train), ("validate", splits.validation), ("test", splits.test))
-    counts = [f"{len(data):,} to {verb} on" for verb, data in parts if data is not None]
-    return f"{splits.train.name}: {', '.join(counts)}"
+def _columns(config: Config) -> Json:
+    """The names of the columns that a table's numbers come from; None for other data."""
+    if config.data in DATASETS or Path(config.data).suffix.lower() not in TABLES:
+        return None
+    label = -1 if config.label is None else config.label
+    return [*features_of(config.data, label=label, ignore=config.ignore or ())]
+
+
+def _say_rate(trainer: Trainer, config: Config, before: int, shown: Progress) -> None:
+    """What more epochs than were planned make of the learning rate, if anything."""
+    rates = [row.get("lr") for row in trainer.history.rows]
+    if not rates or rates[-1] is None or not isinstance(trainer.schedule, Schedule):
+        return
+    old, new = rates[-1], trainer.schedule.at(trainer.updates)[0]
+    if abs(new - old) > 0.01 * max(new, old):
+        shown.message(
+            f"the learning rate goes on at {new:.2g}, after {old:.2g}: schedule {config.schedule} "
+            f"is over {config.epochs} epochs now, no longer over {before}"
+        )
 
 
 def _updates(config: Config, samples: int) -> int:
@@ -247,11 +317,15 @@ def _write_files(result: Result, shown: Progress) -> None:
         if result.evaluation.classes:
             result.evaluation.report().plot_confusion(result.folder / "confusion.png")
 
-    for make in (figures, pictures):
-        try:
-            make()
-        except (PackageError, SaveError) as error:
-            shown.message(str(error))
+    _make(shown, figures)
+    _make(shown, pictures)
+
+
+def _make(shown: Progress, file: Callable[[], None]) -> None:
+    try:
+        file()
+    except (PackageError, SaveError) as error:
+        shown.message(str(error))
 
 
 def _short(data: str) -> str:

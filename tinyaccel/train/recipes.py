@@ -58,7 +58,7 @@ def recipe_for(data: str, shape: Sequence[int]) -> Recipe:
     if data in RECIPES:
         return RECIPES[data]
     if len(shape) != 3:
-        return Recipe("mlp", epochs=50, batch_size=32, lr=1e-3, schedule="cosine")
+        return Recipe("mlp", epochs=50, batch_size=32, lr=3e-3, schedule="cosine")
     side = min(shape[1:])
     model = "resnet8" if side > _LARGE_SIDE else "cifar_cnn"
     if side < _LEAST_SIDE:

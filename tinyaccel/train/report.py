@@ -48,7 +48,7 @@ class Report:
     accuracy               the share of the answers that is right
     precision, recall, f1  (C,) float64, class by class; a share of nothing (0 / 0) is 0
     support                (C,) int64, how many samples are of each class
-    macro                  means over the classes that occur, as label or as answer
+    macro                  means over the classes that occur as a label, each counting the same
     weighted               means over the samples: each class counts as often as it is a label
     confusion              (C, C) int64: row i, column j counts what is i and was taken for j
 
@@ -92,8 +92,7 @@ class Report:
         self.f1: npt.NDArray[np.float64] = f1
         self.support: Integers = support
         self.accuracy = float((said == y).mean())
-        occurs = (support > 0) | (self.confusion.sum(0) > 0)
-        self.macro = self._means(occurs.astype(np.float64))
+        self.macro = self._means((support > 0).astype(np.float64))
         self.weighted = self._means(support.astype(np.float64))
 
     def _means(self, weights: npt.NDArray[np.float64]) -> Means:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinyaccel.data.images import is_image_name
+from tinyaccel.data.registry import TABLES
+from tinyaccel.data.suggest import near
 from tinyaccel.errors import ArgumentError, DataError, SaveError
 from tinyaccel.extras import optional
 from tinyaccel.storage import write
@@ -94,7 +98,7 @@ def best_of(folder: Path) -> Path:
 def newest(folder: str | Path) -> tuple[Path, Checkpoint, list[str]]:
     """The newest whole checkpoint of a run's folder, and what was wrong with newer ones.
 
-    Raises `DataError` if there is none.
+    Raises `DataError` if there is none, and says where there may be one.
     """
     problems: list[str] = []
     for path in steps_of(Path(folder)):
@@ -104,8 +108,47 @@ def newest(folder: str | Path) -> tuple[Path, Checkpoint, list[str]]:
             problems.append(str(error))
     if problems:
         raise DataError(f"{folder}: no checkpoint is whole: {problems[0]}")
-    there = "has no checkpoints" if Path(folder).is_dir() else "doesn't exist"
-    raise DataError(f"{folder} {there}; name the folder of a run (tinyaccel train wrote its name)")
+    raise no_run(Path(folder))
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """The runs whose folders lie in a folder."""
+    beside = sorted(path.parent for path in folder.glob("*/checkpoints"))
+    return [path for path in beside if steps_of(path)]
+
+
+def no_run(path: Path) -> DataError:
+    """The error for what isn't a run's folder: what it is, and what may have been meant."""
+    kind = "picture" if is_image_name(path) else "table" if path.suffix in TABLES else None
+    if kind and not path.is_dir():
+        order = "tinyaccel predict RUN IMAGE... (or TABLE.csv)"
+        return DataError(f"{path} is a {kind}; the run comes first: {order}")
+    run = path.parent.parent if path.parent.name == "checkpoints" else path.parent
+    if steps_of(run) and (path.is_file() or path.name == "checkpoints"):
+        return DataError(f"{path} is a part of a run; did you mean {run}?")
+    if path.is_dir():
+        inside = runs_in(path)
+        if inside:
+            return DataError(f"{path} is no run, but has {_listed(inside)}; name one of these")
+        if (path / "config.toml").exists():
+            return DataError(
+                f"{path} was stopped before its first checkpoint; begin again with: "
+                f"tinyaccel train --config {path / 'config.toml'} --out {path}"
+            )
+        return DataError(
+            f"{path} has no checkpoints; name the folder of a run (tinyaccel train wrote its name)"
+        )
+    what = "is no run" if path.exists() else "doesn't exist"
+    there = list(map(str, dict.fromkeys([*runs_in(path.parent), *runs_in(Path("runs"))])))
+    meant = near(str(path), there)
+    listed = f": here are {_listed(there)}" if there and not meant else ""
+    return DataError(f"{path} {what}{meant}; name the folder of a run{listed}")
+
+
+def _listed(runs: Sequence[str | Path]) -> str:
+    """The first few of them."""
+    shown = ", ".join(map(str, runs[:5]))
+    return f"{shown} and {len(runs) - 5} more" if len(runs) > 5 else shown
 
 
 def _locked(folder: Path) -> FileLock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,19 @@ def choice(*names: str) -> Kind:
         return by_lower[given.lower()]
 
     return Kind(f"one of {', '.join(names)}", read, metavar="NAME", names=names)
+
+
+def among(known: Iterable[str]) -> Kind:
+    """A name in whatever letters `known` has it; an unknown one is left for others to refuse.
+
+    known  may grow: it is looked at when a value is read
+    """
+
+    def read(given: object) -> str:
+        name = _text(given)
+        return {one.lower(): one for one in known}.get(name.lower(), name)
+
+    return Kind("a text", read, metavar="NAME")
 
 
 def _text(given: object) -> str:

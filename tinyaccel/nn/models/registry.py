@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from typing import TypeAlias
 
@@ -64,14 +64,16 @@ def make_model(
     ((1, 10), {'name': 'mlp', 'input_shape': [1, 8, 8], 'classes': 10, 'hidden': 32})
     """
     if name not in MODELS:
-        known = ", ".join(f"{n} {INPUT_SHAPES[n]}" for n in sorted(MODELS))
-        raise ArgumentError(f"model {name!r} is unknown; expected one of {known}{_near(name)}")
+        known = ", ".join(sorted(MODELS))
+        raise ArgumentError(
+            f"model {name!r} is unknown; expected one of {known}{_near(name, MODELS)}"
+        )
     settings = _options(MODELS[name])
     for option in options:
         if option not in settings:
             raise ArgumentError(
                 f"model {name!r}: option {option!r} is unknown; "
-                f"expected one of {', '.join(settings)}"
+                f"expected one of {', '.join(settings)}{_near(option, settings)}"
             )
     settings |= options
     if input_shape is not None:
@@ -95,8 +97,8 @@ def _options(build: Builder) -> dict[str, object]:
     return {a.name: a.default for a in arguments if a.default is not a.empty}
 
 
-def _near(name: str) -> str:
-    near = get_close_matches(name, MODELS, 1)
+def _near(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, list(known), 1)
     return f"; did you mean {near[0]}?" if near else ""
 
 

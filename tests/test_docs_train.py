@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_docs import DOCS, PROGRAMS, blocks, python, run_programs
+from test_docs import DOCS, blocks, run_programs
+
+from tinyaccel.cli import main
 
 for package in ("sklearn", "typer", "rich", "safetensors", "filelock", "matplotlib", "PIL"):
     pytest.importorskip(package, reason=f"{package} (the extra 'train')")
@@ -18,14 +20,17 @@ PAGE = (DOCS / "train.md").read_text(encoding="utf-8")
 README = (DOCS.parent / "README.md").read_text(encoding="utf-8")
 
 
-def _commands(text: str, folder: Path, **more: str) -> list[str]:
-    """Run each command of a page in a folder; what they print."""
+def _commands(text: str, capsys: pytest.CaptureFixture[str], **more: str) -> list[str]:
+    """Run each command of a page in the folder that this is; what they print."""
     printed = []
     for block in blocks(text):
         for command in block.text.splitlines() if block.language == "sh" else ():
             program, *given = shlex.split(command, comments=True)
-            extra = shlex.split(more.get(given[0], ""))
-            printed.append(python(folder, *PROGRAMS[program], *given, *extra))
+            assert program == "tinyaccel"
+            status = main([*given, *shlex.split(more.get(given[0], ""))])
+            out, errors = capsys.readouterr()
+            assert status == 0, errors
+            printed.append(out)
     return printed
 
 
@@ -34,24 +39,30 @@ def test_programs_of_the_page(tmp_path: Path) -> None:
     assert len(run_programs(PAGE, tmp_path)) == 3
 
 
-def test_commands_of_the_page(tmp_path: Path) -> None:
+def test_commands_of_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Its file of options is taken, the command line wins, and the run is reported and resumed."""
+    monkeypatch.chdir(tmp_path)
     (options,) = [block for block in blocks(PAGE) if block.file == "options.toml"]
     (tmp_path / "options.toml").write_text(options.text)
-    trained, reported, resumed = _commands(PAGE, tmp_path)
+    trained, reported, resumed = _commands(PAGE, capsys)
     assert re.fullmatch(r"test accuracy 0\.\d{4} \(epoch \d, .*\)", trained.splitlines()[-1])
     assert "weighted mean" in reported
     events = [json.loads(line) for line in resumed.splitlines()]
     assert [e["epoch"] for e in events if e["event"] == "epoch"] == [5, 6]
 
 
-def test_the_readme_trains_on_pictures(tmp_path: Path) -> None:
+def test_the_readme_trains_on_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Its four commands train on a folder of pictures, name a new one, report, and go on.
 
     The pictures are of different sizes: bright at the left, or at the right.
     """
     from PIL import Image
 
+    monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
 
     def draw(path: Path, left: bool) -> None:
@@ -70,7 +81,7 @@ def test_the_readme_trains_on_pictures(tmp_path: Path) -> None:
     section = "```".join(["", text[0].split("```")[1] + "```\n"])
     quick = {"train": "--image-size 20 --epochs 3 --augment none --device cpu",
              "resume": "--epochs 1"}  # fmt: skip
-    trained, named, reported, resumed = _commands(section, tmp_path, **quick)
+    trained, named, reported, resumed = _commands(section, capsys, **quick)
     assert "validation accuracy 1.0000" in trained
     assert re.search(r"new\.jpg.*dog", named)
     assert "cat" in reported and "accuracy 1.0000" in reported

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 import tinyaccel as ta
-from tinyaccel.cli import main
+from tinyaccel.cli import devices, main
 from tinyaccel.cli.devices import survey
+from tinyaccel.cli.measure import Speed
 from tinyaccel.cli.status import plain
 from tinyaccel.data import DATASETS
 from tinyaccel.errors import DataError
@@ -375,8 +376,12 @@ def test_being_stopped(number: signal.Signals, status: int, tmp_path: Path) -> N
     assert found[1].split() == ["resume", "out"]
 
 
-def test_devices_measured(capsys: pytest.CaptureFixture[str]) -> None:
+def test_devices_measured(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With --measure each device that is here has its speeds, in units, and the others none."""
+    speed = Speed(8 << 30, 1.5e10, 2e10, 3e-6)  # measured in the next test
+    monkeypatch.setattr(devices, "measure", lambda name: speed)
     assert main(["devices", "--measure"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert re.split(r" {2,}", lines[0].strip())[:6] == [

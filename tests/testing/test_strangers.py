@@ -86,14 +86,12 @@ def test_strangers_are_found(install: Install) -> None:
     for name, library in (("strict", "array_api_strict"), ("torch", "torch")):
         assert name in rows, text
         assert find_spec(library) is None or rows[name] == ["yes", name]
-    alone = python(folders[:1], "-m", "tinyaccel.cli", "devices")[1]
-    assert "mutant" not in alone
 
 
 @needs_strict
 def test_standard_library_passes(install: Install) -> None:
     """The standard's functions and erf are enough for every op; only two dtypes are missing."""
-    found = check(install("strict"), "strict", jitted=[False])
+    found = check(install("strict"), "strict", jitted=[False], orders=[0, 1])
     assert found["failures"] == []
     assert found["known"].keys() == {"float16", "bfloat16"}
     assert all(found["known"].values())

@@ -52,7 +52,7 @@ def run(folder: Path, jit: bool, resume: bool) -> None:
     """Train to the end, and leave a digest of all states."""
     trainer, images, held_out = build(jit)
     trainer.fit(
-        images, held_out, epochs=4, batch_size=5, out=folder, resume=resume, save_every=2, keep=2,
+        images, held_out, epochs=3, batch_size=5, out=folder, resume=resume, save_every=2, keep=2,
         transform=data.augmentation("crop:1,flip"), workers=1, progress="quiet",
     )  # fmt: skip
     final = trainer.checkpoint()

@@ -113,19 +113,19 @@ def test_bad_pictures_among_good(capsys: Capture) -> None:
     """The good ones are answered, the bad ones named at the end, and the status is 2."""
     assert main([*TRAIN, "--out", "run", "--quiet"]) == 0
     Path("empty.png").touch()
-    Path("notes.txt~").write_text("no picture")
-    given = ["predict", "run", "empty.png", _draw("0.png", 0), "notes.txt~", "--device", "cpu"]
+    Path("notes.txt").write_text("no picture")
+    given = ["predict", "run", "empty.png", _draw("0.png", 0), "notes.txt", "--device", "cpu"]
     capsys.readouterr()
     assert main([*given, "--quiet"]) == 2
     out, err = capsys.readouterr()
     assert out.startswith("0.png  left ") and out.count("\n") == 1
     first, second = err.splitlines()
     assert first.startswith("tinyaccel: empty.png is empty (0 bytes)")
-    assert second.startswith("tinyaccel: notes.txt~ is no picture")
+    assert second.startswith("tinyaccel: notes.txt is no picture")
     assert main([*given, "--json"]) == 2
     found = json.loads(capsys.readouterr().out)
     assert [one.get("image", one.get("file")) for one in found] == [
-        "0.png", "empty.png", "notes.txt~"
+        "0.png", "empty.png", "notes.txt"
     ]  # fmt: skip
     assert found[1]["error"].startswith("empty.png is empty")
 

@@ -189,13 +189,13 @@ class Trained:
                 "has; use Trainer.predict in Python"
             )
         of_tables = len(self.shape) == 1
-        for file in files:
-            if (Path(file).suffix.lower() in TABLES) != of_tables:
-                kind = "no .csv file" if of_tables else "a table"
-                takes = f"rows of {', '.join(self._names())}" if of_tables else "pictures"
-                raise ArgumentError(
-                    f"predict: {file} is {kind}; the model of {self.path} takes {takes}"
-                )
+        wrong = [file for file in files if (Path(file).suffix.lower() in TABLES) != of_tables]
+        if wrong and len(wrong) == len(files):  # one among others is told of when it is read
+            kind = "no .csv file" if of_tables else "a table"
+            takes = f"rows of {', '.join(self._names())}" if of_tables else "pictures"
+            raise ArgumentError(
+                f"predict: {wrong[0]} is {kind}; the model of {self.path} takes {takes}"
+            )
         if of_tables and invert:
             raise ArgumentError("predict: --invert (invert=True) is for pictures; leave it out")
         return [Path(file) for file in files] if of_tables else _files(files)

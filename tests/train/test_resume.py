@@ -261,6 +261,30 @@ def test_a_full_disk(choice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert all(Checkpoint.read(path) for path in steps_of(tmp_path))
 
 
+def test_the_best_survives_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the best epoch can't be written the model still ends with its weights, not with those
+    of a best that was written before.
+    """
+    weights: list[Mapping[str, Any]] = []
+
+    class Fill(Callback):
+        def on_epoch_end(self, trainer: Trainer, row: Row) -> None:
+            weights.append(trainer.model.state_dict())
+            row["val_loss"] = (3.0, 2.0, 4.0)[int(row["epoch"] or 0) - 1]
+            if row["epoch"] == 2:
+                patch.setattr(os, "fsync", _full)
+
+    with monkeypatch.context() as patch:
+        trainer = _trainer(Fill(), EarlyStopping(9))
+        _fit(trainer, tmp_path, epochs=3, on_save_error="continue")
+    found = trainer.model.state_dict()
+    assert all(np.array_equal(found[k], v) for k, v in weights[1].items())
+    assert newest(tmp_path)[1].facts["progress"]["step"] == 6  # type: ignore[index, call-overload]
+    for path in steps_of(tmp_path):
+        path.unlink()
+    assert newest(tmp_path)[0] == best_of(tmp_path)
+
+
 def test_a_loss_that_is_no_number_keeps_the_good_checkpoint(tmp_path: Path) -> None:
     """Nothing that was computed after the first bad step is ever saved."""
 

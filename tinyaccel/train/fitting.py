@@ -242,13 +242,16 @@ class Fitting:
         if trainer.folder is None and not best:
             return
         checkpoint = trainer.checkpoint()
+        if best:
+            trainer.best_checkpoint = checkpoint  # until the folder has it, or where there is none
         if trainer.folder is None:
-            trainer.best_checkpoint = checkpoint
             return
         folder = trainer.folder
 
         def write() -> None:
             self.saved = folder.save(checkpoint, trainer.step, best=best)
+            if best:
+                trainer.best_checkpoint = None
             if not trainer.batch:
                 folder.write("history.csv", trainer.history.as_csv())
                 folder.write("history.json", trainer.history.as_json())
@@ -286,6 +289,8 @@ class Fitting:
         if trainer.folder is None:
             return f"stopped at {reached}; nothing was saved, since no folder was named (out=)"
         folder = trainer.folder.path
+        if self.saved is None and trainer.folder.best.exists():
+            self.saved = trainer.folder.best
         if self.saved is None:
             return f"stopped at {reached}; nothing has been saved in {folder}"
         command = f"tinyaccel resume {folder}"

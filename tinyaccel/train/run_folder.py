@@ -101,7 +101,8 @@ def newest(folder: str | Path) -> tuple[Path, Checkpoint, list[str]]:
     Raises `DataError` if there is none, and says where there may be one.
     """
     problems: list[str] = []
-    for path in steps_of(Path(folder)):
+    best = best_of(Path(folder))  # whole, too, and there if the disk was full after it
+    for path in [*steps_of(Path(folder)), *([best] if best.exists() else [])]:
         try:
             return path, Checkpoint.read(path), problems
         except DataError as error:
